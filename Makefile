@@ -1,0 +1,33 @@
+# make run      execute a copy of the notebook: build/04-feedforward-nn.ipynb and .html
+# make test     every check
+# make lab      open the notebook in JupyterLab
+# make refresh  execute the notebook in place
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lab refresh
+run: .venv/installed
+	@$(BIN)/python tools/execute.py run
+
+# Without MNIST (status 3) the tests say themselves what they leave out.
+test: .venv/installed-tests
+	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
+	@$(BIN)/python -m pytest
+
+lab: .venv/installed
+	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
+	@$(BIN)/jupyter lab 04-feedforward-nn.ipynb
+
+refresh: .venv/installed
+	@$(BIN)/python data/prepare.py
+	@$(BIN)/python tools/execute.py refresh
+
+.venv/installed: requirements.txt
+	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed; this is ' + sys.version.split()[0] + '. Name a newer one: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/installed-tests: .venv/installed tests/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

@@ -1,0 +1,69 @@
+"""Execute the notebook. `make run` and `make refresh` call this.
+
+    python tools/execute.py run       execute a copy: build/04-feedforward-nn.ipynb and .html
+    python tools/execute.py refresh   execute the notebook in place; what comes out the same stays as it is
+"""
+
+import subprocess
+import sys
+
+import nbformat
+import papermill
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+from outputs import BUILD, NOTEBOOK, ROOT, same_outputs
+
+STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
+
+
+def run():
+    """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
+    prepare = [sys.executable, ROOT / "data" / "prepare.py"]
+    status = subprocess.run(prepare).returncode
+    parameters = {}
+    if status == 3:
+        print(f"\nGoing on without MNIST. {STAND_IN_NOTICE}\n", flush=True)
+        subprocess.run([*prepare, "--stand-in"], check=True)
+        parameters["data_root"] = "data/stand-in"
+    elif status:
+        sys.exit(status)
+    BUILD.mkdir(exist_ok=True)
+    executed = BUILD / NOTEBOOK.name
+    nb = papermill.execute_notebook(NOTEBOOK, executed, parameters=parameters, cwd=ROOT)
+    html = executed.with_suffix(".html")
+    html.write_text(HTMLExporter().from_notebook_node(nb)[0], encoding="utf-8")
+    print()
+    for cell in nb.cells:
+        if "result" in cell.metadata.get("tags", []):
+            print(cell.outputs[0].text, end="")
+    if parameters:
+        print(STAND_IN_NOTICE)
+    print(f"To read it, open {html.relative_to(ROOT)} in a browser. To work with it: make lab.")
+
+
+def refreshed(stored, **options):
+    """Execute a notebook and return it anew; a cell whose outputs are the same keeps the stored ones.
+
+    `options` are those of nbclient's NotebookClient.
+    """
+    fresh = nbformat.from_dict(stored)
+    NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
+                   resources={"metadata": {"path": ROOT}}, **options).execute()
+    for before, after in zip(stored.cells, fresh.cells):
+        if after.cell_type == "code" and same_outputs(before.outputs, after.outputs):
+            after.outputs = before.outputs
+    fresh.metadata = stored.metadata
+    return fresh
+
+
+def refresh():
+    """Execute the notebook in place."""
+    nbformat.write(refreshed(nbformat.read(NOTEBOOK, as_version=4)), NOTEBOOK)
+
+
+if __name__ == "__main__":
+    commands = {"run": run, "refresh": refresh}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]]()
