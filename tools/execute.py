@@ -4,6 +4,7 @@
     python tools/execute.py refresh   execute the notebook in place; what comes out the same stays as it is
 """
 
+import copy
 import subprocess
 import sys
 
@@ -12,9 +13,16 @@ import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from outputs import BUILD, NOTEBOOK, ROOT, same_outputs
+from cells import BUILD, NOTEBOOK, ROOT, has_tag, read
+from outputs import png, same_outputs
 
+README_PICTURE = ROOT / ".github" / "curves.png"
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
+
+
+def picture(nb, cell_id):
+    """The bytes of the picture that a cell draws."""
+    return next(png(output) for cell in nb.cells if cell.id == cell_id for output in cell.outputs)
 
 
 def run():
@@ -35,7 +43,7 @@ def run():
     html.write_text(HTMLExporter().from_notebook_node(nb)[0], encoding="utf-8")
     print()
     for cell in nb.cells:
-        if "result" in cell.metadata.get("tags", []):
+        if has_tag(cell, "result"):
             print(cell.outputs[0].text, end="")
     if parameters:
         print(STAND_IN_NOTICE)
@@ -47,7 +55,7 @@ def refreshed(stored, **options):
 
     `options` are those of nbclient's NotebookClient.
     """
-    fresh = nbformat.from_dict(stored)
+    fresh = copy.deepcopy(stored)
     NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
                    resources={"metadata": {"path": ROOT}}, **options).execute()
     for before, after in zip(stored.cells, fresh.cells):
@@ -58,8 +66,10 @@ def refreshed(stored, **options):
 
 
 def refresh():
-    """Execute the notebook in place."""
-    nbformat.write(refreshed(nbformat.read(NOTEBOOK, as_version=4)), NOTEBOOK)
+    """Execute the notebook in place, and take the README's picture from it."""
+    nb = refreshed(read())
+    nbformat.write(nb, NOTEBOOK)
+    README_PICTURE.write_bytes(picture(nb, "curves"))
 
 
 if __name__ == "__main__":

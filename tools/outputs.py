@@ -3,14 +3,11 @@
 import base64
 import io
 import re
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
-BUILD = ROOT / "build"
+from cells import BUILD
 
 # What the notebook's helper `varies` prints: durations, devices. Nothing else is left out of a comparison.
 VARIES = re.compile(r"⟨[^⟩]*⟩")

@@ -1,0 +1,316 @@
+"""The notebook's functions, taken out of it, against numbers worked out by hand and against properties."""
+
+import math
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+
+CPU = torch.device("cpu")
+torch.set_default_dtype(torch.float64)   # as in the notebook
+
+
+@pytest.fixture(autouse=True)
+def names(functions):
+    """The notebook's names, as globals of this file."""
+    globals().update({name: functions[name] for name in (
+        "split_indices", "BatchedMNIST", "make_loader", "MnistModel", "get_default_device", "to_device",
+        "DeviceDataLoader", "accuracy", "loss_batch", "evaluate", "fit", "varies", "check_mnist")})
+
+
+# split_indices
+
+@given(n=st.integers(0, 500), val_pct=st.floats(0, 1))
+def test_split_is_disjoint_and_complete(n, val_pct):
+    train, val = split_indices(n, val_pct)
+    assert len(val) == int(n * val_pct)
+    assert sorted(train + val) == list(range(n))
+
+
+def test_split_is_random_and_repeatable():
+    splits = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        splits.append(split_indices(1000, 0.2))
+    assert splits[0] == splits[1] != splits[2]
+    assert splits[0][1] != sorted(splits[0][1])
+    assert max(splits[0][1]) > 900
+
+
+@pytest.mark.parametrize("val_pct", [-0.1, 1.1, 20, math.nan])
+def test_split_wants_a_fraction(val_pct):
+    with pytest.raises(ValueError, match="fraction from 0 to 1"):
+        split_indices(10, val_pct)
+
+
+# BatchedMNIST, make_loader
+
+class TinyMNIST:
+    """The parts of torchvision's MNIST that BatchedMNIST uses: five 2 × 2 images."""
+
+    data = torch.arange(20, dtype=torch.uint8).reshape(5, 2, 2) * 12
+    targets = torch.tensor([3, 1, 4, 1, 5])
+
+
+def test_a_whole_batch_at_once():
+    dataset = BatchedMNIST(TinyMNIST)
+    assert len(dataset) == 5
+    images, labels = dataset.__getitems__([4, 0])
+    assert images.shape == (2, 1, 2, 2) and images.dtype == torch.get_default_dtype()
+    assert torch.equal(images, TinyMNIST.data[[4, 0]].unsqueeze(1).double() / 255)
+    assert labels.tolist() == [5, 3]
+
+
+def test_the_data_is_held_once():
+    assert BatchedMNIST(TinyMNIST).images.data_ptr() == TinyMNIST.data.data_ptr()
+
+
+def test_make_loader_keeps_order_and_sampler(functions, monkeypatch):
+    monkeypatch.setitem(functions, "batch_size", 2)
+    loader = make_loader(BatchedMNIST(TinyMNIST))
+    assert [labels.tolist() for images, labels in loader] == [[3, 1], [4, 1], [5]]
+    sampled = make_loader(BatchedMNIST(TinyMNIST), SubsetRandomSampler([4, 2, 0]))
+    assert sorted(torch.cat([labels for images, labels in sampled]).tolist()) == [3, 4, 5]
+
+
+# MnistModel
+
+def test_model_by_hand():
+    model = MnistModel(2, 2, 1)
+    for parameter, value in zip(model.parameters(), ([[1., 0.], [0., 1.]], [0., -1.], [[1., 2.]], [0.5])):
+        parameter.data = torch.tensor(value)
+    # hidden = relu([x0, x1 - 1]), output = hidden0 + 2 hidden1 + 0.5
+    images = torch.tensor([[[[3., 4.]]], [[[-3., 4.]]], [[[-3., 0.]]]])
+    assert model(images).tolist() == [[9.5], [6.5], [0.5]]
+
+
+def test_model_has_the_course_s_layers():
+    model = MnistModel(784, hidden_size=32, out_size=10)
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
+        "linear1.weight": (32, 784), "linear1.bias": (32,), "linear2.weight": (10, 32), "linear2.bias": (10,)}
+    assert model(torch.rand(7, 1, 28, 28)).shape == (7, 10)
+
+
+# Devices
+
+@pytest.mark.parametrize("cuda, mps, expected", [
+    (True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_default_device(monkeypatch, cuda, mps, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert get_default_device() == torch.device(expected)
+
+
+nests = st.recursive(st.integers(0, 9).map(torch.tensor),
+                     lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple), max_leaves=10)
+
+
+def same_structure(before, after, device):
+    if isinstance(before, (list, tuple)):
+        return (type(before) is type(after) and len(before) == len(after)
+                and all(same_structure(*pair, device) for pair in zip(before, after)))
+    return after.device.type == device and after.shape == before.shape
+
+
+@given(nest=nests)
+def test_to_device_keeps_any_structure(nest):
+    # "meta" is a device that every machine has and that isn't the CPU.
+    assert same_structure(nest, to_device(nest, "meta"), "meta")
+    assert repr(to_device(nest, CPU)) == repr(nest)
+
+
+def test_to_device_moves_a_module():
+    model = to_device(nn.Linear(2, 3), "meta")
+    assert {p.device.type for p in model.parameters()} == {"meta"}
+    assert to_device([model], "meta")[0] is model
+
+
+@given(sizes=st.lists(st.integers(1, 5), max_size=5))
+def test_device_loader_length_and_order_over_several_passes(sizes):
+    batches = [(torch.full((size, 1), float(i)), torch.full((size,), i)) for i, size in enumerate(sizes)]
+    loader = DeviceDataLoader(batches, CPU)
+    assert len(loader) == len(batches)
+    for _ in range(3):
+        passed = list(loader)
+        assert len(passed) == len(batches)
+        assert all(torch.equal(a, b) for got, batch in zip(passed, batches) for a, b in zip(got, batch))
+
+
+def test_device_loader_moves_each_batch_when_its_turn_comes():
+    loader = DeviceDataLoader([(torch.ones(2), torch.ones(2))] * 3, "meta")
+    assert [{part.device.type for part in batch} for batch in loader] == [{"meta"}] * 3
+    endless = DeviceDataLoader(iter(lambda: torch.ones(1), None), CPU)
+    assert next(iter(endless)).item() == 1
+
+
+def test_device_loader_shuffles_anew_in_each_pass():
+    loader = DeviceDataLoader(DataLoader(TensorDataset(torch.arange(100)), 10, shuffle=True), CPU)
+    first, second = ([x.tolist() for (x,) in loader] for _ in range(2))
+    assert first != second
+
+
+# accuracy
+
+def test_accuracy_by_hand():
+    outputs = torch.tensor([[2., 0.1, 0.3], [0.2, 0.1, 0.9], [0.5, 0.4, 0.3], [-1., -2., -3.]])
+    assert accuracy(outputs, torch.tensor([0, 2, 1, 0])) == 0.75
+    assert isinstance(accuracy(outputs, torch.tensor([0, 2, 1, 0])), float)
+
+
+@given(labels=st.lists(st.integers(0, 9), min_size=1, max_size=30), right=st.data())
+def test_accuracy_is_the_fraction_that_is_right(labels, right):
+    flags = right.draw(st.lists(st.booleans(), min_size=len(labels), max_size=len(labels)))
+    answers = torch.tensor([label if flag else (label + 1) % 10 for label, flag in zip(labels, flags)])
+    assert accuracy(F.one_hot(answers, 10), torch.tensor(labels)) == sum(flags) / len(flags)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_accuracy_wants_as_many_labels_as_outputs(n):
+    with pytest.raises(ValueError, match=f"3 outputs can't be compared with {n} labels"):
+        accuracy(torch.ones(3, 10), torch.zeros(n, dtype=torch.long))
+
+
+# loss_batch
+
+def one_weight(value=1.0):
+    """A model of a single weight w: output w · x."""
+    model = nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(value)
+    return model
+
+
+XB, YB = torch.tensor([[1.], [2.]]), torch.tensor([[3.], [4.]])
+# w = 1: errors -2 and -2, mean square 4; gradient = mean(2 · error · x) = (-4 - 8) / 2 = -6.
+
+
+def test_loss_batch_without_optimizer():
+    model = one_weight()
+    assert loss_batch(model, F.mse_loss, XB, YB) == (4.0, 2, None)
+    assert model.weight.item() == 1.0 and model.weight.grad is None
+
+
+def test_loss_batch_with_metric():
+    doubled = lambda outputs, labels: (outputs.sum() + labels.sum()).item()
+    assert loss_batch(one_weight(), F.mse_loss, XB, YB, metric=doubled) == (4.0, 2, 10.0)
+
+
+def test_loss_batch_takes_one_step_at_a_time():
+    model = one_weight()
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    assert loss_batch(model, F.mse_loss, XB, YB, opt) == (4.0, 2, None)
+    assert model.weight.item() == pytest.approx(1.6)
+    # w = 1.6: errors -1.4 and -0.8, mean square 1.3; gradient (-2.8 - 3.2) / 2 = -3: a gradient left over would give more.
+    assert loss_batch(model, F.mse_loss, XB, YB, opt)[0] == pytest.approx(1.3)
+    assert model.weight.item() == pytest.approx(1.9)
+
+
+def test_loss_batch_wants_as_many_labels_as_images():
+    with pytest.raises(ValueError, match="batch_size"):
+        loss_batch(MnistModel(4, 3, 2), F.cross_entropy, torch.ones(3, 4), torch.zeros(2, dtype=torch.long))
+
+
+# evaluate
+
+def test_evaluate_weighs_a_smaller_last_batch():
+    batches = [(XB, YB), (torch.tensor([[5.]]), torch.tensor([[5.]]))]   # losses 4 and 0, sizes 2 and 1
+    largest = lambda outputs, labels: outputs.max().item()               # 2 and 5
+    loss, n, metric = evaluate(one_weight(), F.mse_loss, batches, largest)
+    assert (loss, n, metric) == (pytest.approx(8 / 3), 3, pytest.approx(3.0))
+    assert evaluate(one_weight(), F.mse_loss, batches) == (pytest.approx(8 / 3), 3, None)
+
+
+def test_evaluate_changes_nothing_and_needs_no_gradients():
+    model = one_weight()
+    seen = []
+    evaluate(model, lambda out, yb: seen.append(torch.is_grad_enabled()) or F.mse_loss(out, yb), [(XB, YB)])
+    assert seen == [False] and torch.is_grad_enabled()
+    assert model.weight.item() == 1.0 and model.weight.grad is None
+
+
+def test_evaluate_wants_a_batch():
+    with pytest.raises(ValueError, match="loader is empty"):
+        evaluate(one_weight(), F.mse_loss, [])
+
+
+# fit
+
+def test_fit_by_hand(capsys):
+    """Two epochs of one batch each, as worked out above: w goes 1 → 1.6 → 1.9."""
+    model = one_weight()
+    losses, metrics = fit(2, 0.1, model, F.mse_loss, [(XB, YB)], [(torch.tensor([[1.]]), torch.tensor([[2.]]))],
+                          metric=lambda outputs, labels: outputs.item())
+    assert model.weight.item() == pytest.approx(1.9)
+    assert losses == pytest.approx([0.4 ** 2, 0.1 ** 2])
+    assert metrics == pytest.approx([1.6, 1.9])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and "epoch 2 of 2" in lines[1] and "0.0100" in lines[1] and "1.9000" in lines[1]
+
+
+def test_fit_without_metric(capsys):
+    losses, metrics = fit(3, 0.1, one_weight(), F.mse_loss, [(XB, YB)], [(XB, YB)])
+    assert len(losses) == 3 and metrics == [None, None, None]
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_fit_uses_the_optimizer_it_is_given():
+    made = []
+
+    def opt_fn(parameters, lr):
+        made.append((len(list(parameters)), lr))
+        return torch.optim.Adam(model.parameters(), lr=lr)
+
+    model = one_weight()
+    fit(1, 0.25, model, F.mse_loss, [(XB, YB)], [(XB, YB)], opt_fn=opt_fn)
+    assert made == [(1, 0.25)]
+    assert model.weight.item() == pytest.approx(1.25)   # Adam's first step is the learning rate
+
+
+def test_fit_trains_on_the_training_data_only():
+    model = one_weight()
+    fit(1, 0.1, model, F.mse_loss, [(XB, XB)], [(XB, YB)])   # w = 1 is perfect for (XB, XB)
+    assert model.weight.item() == 1.0
+
+
+def test_fit_of_no_epochs_does_nothing():
+    model = one_weight()
+    assert fit(0, 0.1, model, F.mse_loss, [(XB, YB)], [(XB, YB)]) == ([], [])
+    assert model.weight.item() == 1.0
+
+
+@pytest.mark.parametrize("train, valid", [([], [(XB, YB)]), ([(XB, YB)], [])])
+def test_fit_wants_batches(train, valid):
+    with pytest.raises(ValueError, match="loader is empty"):
+        fit(1, 0.1, one_weight(), F.mse_loss, train, valid)
+
+
+def test_fit_learns():
+    torch.manual_seed(0)
+    xb = torch.rand(100, 4)
+    yb = (xb[:, 0] > xb[:, 1]).long()
+    model = MnistModel(4, 8, 2)
+    losses, metrics = fit(200, 0.5, model, F.cross_entropy, [(xb, yb)], [(xb, yb)], accuracy)
+    assert losses[-1] < 0.2 < losses[0] and metrics[-1] > 0.95
+
+
+# The rest
+
+def test_varies():
+    assert varies("0.3 s") == "⟨0.3 s⟩"
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    assert "official" in check_mnist(tmp_path)   # nothing is there yet, so nothing is damaged
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="t10k-labels-idx1-ubyte is damaged: delete it"):
+        check_mnist(tmp_path)
+
+
+def test_a_stand_in_is_named(tmp_path):
+    (tmp_path / "STAND-IN.txt").touch()
+    assert "NOT the MNIST digits" in check_mnist(tmp_path)
