@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import nbformat
 
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
-CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,12}})?<!--\s*(?P<inside>[\d.e]+\s+)?"
+CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,12}})?<!--\s*(?P<inside>[\d.e-]+\s+)?"
                    r"(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
 # Not prose: code, formulas, addresses, and the numbers of headings and lists.
