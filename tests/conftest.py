@@ -1,33 +1,12 @@
-"""How the notebook is checked: nbval compares the text, this adds the pictures."""
+"""What several test files use: the notebook as it is stored, and executed anew once."""
 
 import copy
 
 import pytest
-from nbval.plugin import IPyNbCell
 
 from cells import definitions, read
 from execute import refreshed
-from outputs import is_varying_picture, png, same_picture
 from prose import answers, asking_cell
-
-
-def pytest_collectstart(collector):
-    # nbval compares no pictures unless told to.
-    if hasattr(collector, "skip_compare"):
-        collector.skip_compare = tuple(key for key in collector.skip_compare if key != "image/png")
-
-
-def compare_outputs(cell, fresh, stored, skip_compare=None, nbval_compare=IPyNbCell.compare_outputs):
-    """nbval's comparison, with pictures compared as pictures."""
-    for i, (before, after) in enumerate(zip(stored, fresh)):
-        name = f"{cell.cell.get('id', cell.cell_num)}-{i}"
-        pictures = png(before), png(after)
-        if None not in pictures and (is_varying_picture(before) or same_picture(*pictures, name=name)):
-            after.data["image/png"] = before.data["image/png"]
-    return nbval_compare(cell, fresh, stored, skip_compare)
-
-
-IPyNbCell.compare_outputs = compare_outputs
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """The notebook as a file: valid, executed top to bottom, complete, and free of what is no use to a reader."""
 
+import ast
 import re
 
 import nbformat
 import pytest
 
-from cells import NOTEBOOK, code_cells, has_tag
+from cells import NOTEBOOK, TAGS, code_cells, has_tag
 from execute import README_PICTURE, picture
-from outputs import png
-
-TAGS = {"parameters", "definition", "result"}
+from outputs import VARIES, png
 
 
 def outputs(nb):
@@ -37,6 +36,11 @@ def test_cell_ids_are_words_and_unique(stored):
 
 def test_executed_top_to_bottom(stored):
     assert [cell.execution_count for cell in code_cells(stored)] == list(range(1, len(code_cells(stored)) + 1))
+
+
+def test_outputs_are_text_and_pictures(stored):
+    """Nothing that a page must run, and nothing that nbval leaves out (widgets)."""
+    assert {mime for cell, output in outputs(stored) for mime in output.get("data", {})} == {"text/plain", "image/png"}
 
 
 def test_no_error_and_no_warning(stored):
@@ -73,6 +77,16 @@ def test_tags_are_known(stored):
     assert used == TAGS
     assert sum(has_tag(cell, "parameters") for cell in stored.cells) == 1
     assert not any("NBVAL" in cell.source.upper() for cell in code_cells(stored))
+
+
+def test_no_metric_varies(stored):
+    """What is put in angle brackets isn't compared; so no loss and no accuracy may stand there."""
+    for cell in code_cells(stored):
+        for call in ast.walk(ast.parse(cell.source)):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "varies":
+                used = {node.id for node in ast.walk(call) if isinstance(node, ast.Name)} - {"varies"}
+                assert not [name for name in used if re.search("loss|metric|accura|right|confus|predict", name)], cell.id
+    assert all(VARIES.sub("", cell.source) == cell.source for cell in code_cells(stored) if cell.id != "varies")
 
 
 def test_metadata_is_the_same_on_every_machine(stored):

@@ -7,6 +7,8 @@ import nbformat
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
 BUILD = ROOT / "build"
+# The tags that cells may have: papermill's, and ours for what is taken out and for what `make run` prints.
+TAGS = {"parameters", "definition", "result"}
 
 
 def read(path=NOTEBOOK):

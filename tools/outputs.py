@@ -10,7 +10,8 @@ from PIL import Image, ImageChops
 from cells import BUILD
 
 # What the notebook's helper `varies` prints: durations, devices. Nothing else is left out of a comparison.
-VARIES = re.compile(r"⟨[^⟩]*⟩")
+VARIES = re.compile(r"\u27e8[^\u27e9]*\u27e9")   # ⟨…⟩
+VARIES_REPLACED = "<>"
 # The text of a picture whose points vary, as the notebook's helper `show_varying` stores it.
 VARYING_PICTURE = "⟨picture⟩"
 # Brightness levels, of 255. The same curve, calculated on another processor, may shift an edge by less
@@ -22,6 +23,11 @@ def png(output):
     """The bytes of an output's PNG picture, or None."""
     data = output.get("data", {}).get("image/png")
     return None if data is None else base64.b64decode(data)
+
+
+def kind(output):
+    """What an output is, whatever it says: ("stream", "stdout") or ("display_data", "image/png", "text/plain")."""
+    return output["output_type"], *sorted(output.get("data", {output.get("name"): None}))
 
 
 def is_varying_picture(output):
@@ -48,24 +54,13 @@ def same_picture(stored, fresh, name=None):
 
 
 def comparable(output):
-    """An output without what may differ between two runs that are the same."""
-    result = {key: value for key, value in output.items() if key not in ("execution_count", "metadata")}
-    if "text" in result:
-        result["text"] = VARIES.sub("⟨⟩", result["text"])
-    if "data" in result:
-        result["data"] = {mime: VARIES.sub("⟨⟩", value) if isinstance(value, str) else value
-                          for mime, value in result["data"].items() if mime != "image/png"}
-    return result
+    """An output's kind and texts, without what varies."""
+    texts = output.get("data", {"text": output.get("text")}).items()
+    return kind(output), {mime: VARIES.sub(VARIES_REPLACED, text) for mime, text in texts if mime != "image/png"}
 
 
 def same_outputs(stored, fresh):
     """Whether two lists of a cell's outputs are the same but for what varies."""
-    if [comparable(output) for output in stored] != [comparable(output) for output in fresh]:
-        return False
-    for before, after in zip(stored, fresh):
-        pictures = png(before), png(after)
-        if (pictures[0] is None) != (pictures[1] is None):
-            return False
-        if pictures[0] is not None and not is_varying_picture(before) and not same_picture(*pictures):
-            return False
-    return True
+    return ([comparable(output) for output in stored] == [comparable(output) for output in fresh]
+            and all(png(before) is None or is_varying_picture(before) or same_picture(png(before), png(after))
+                    for before, after in zip(stored, fresh)))

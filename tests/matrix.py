@@ -1,0 +1,160 @@
+"""The strict check on every kind of run that this machine can do. `make matrix` calls this.
+
+    python tests/matrix.py          every row; writes the table in tests/README.md
+    python tests/matrix.py NAME …   the rows of these names
+
+Each row checks a copy of the project in a folder of its own, under build/matrix. Other versions of Python, and
+the oldest supported torch and torchvision, get virtual environments there (about 5 GB each).
+"""
+
+import datetime
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+
+from cells import BUILD, NOTEBOOK, ROOT  # noqa: E402
+from sandbox import copy_project  # noqa: E402
+
+MATRIX = BUILD / "matrix"
+TABLE = ROOT / "tests" / "README.md"
+OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
+
+
+@dataclass
+class Row:
+    """One way to run the notebook."""
+    name: str
+    environment: dict = field(default_factory=dict)
+    threads: int = 1
+    python: str = ""          # "3.12"; empty for the environment that runs this
+    oldest: bool = False      # the oldest supported torch and torchvision
+    folder: str = ""          # the name of the copy's folder
+
+
+AVX2, BASELINE = {"ATEN_CPU_CAPABILITY": "avx2"}, {"ATEN_CPU_CAPABILITY": "default"}
+COMPATIBLE, SSE4 = {"MKL_CBWR": "COMPATIBLE"}, {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+FAR_EAST = {"TZ": "Pacific/Kiritimati"}
+OWN_STYLE = {"MATPLOTLIBRC": "matplotlibrc"}
+COLD_CACHE = {"MPLCONFIGDIR": "matplotlib-cache"}
+
+ROWS = [
+    Row("1 thread"), Row("2 threads", threads=2),
+    Row("1 thread, AVX2", AVX2), Row("2 threads, AVX2", AVX2, threads=2),
+    Row("1 thread, no vector instructions", BASELINE), Row("2 threads, no vector instructions", BASELINE, threads=2),
+    Row("MKL_CBWR=COMPATIBLE", COMPATIBLE), Row("MKL_CBWR=COMPATIBLE, 2 threads", COMPATIBLE, threads=2),
+    Row("MKL_CBWR=COMPATIBLE, no vector instructions, 2 threads", COMPATIBLE | BASELINE, threads=2),
+    Row("MKL with SSE4.2", SSE4), Row("MKL with SSE4.2, 2 threads", SSE4, threads=2),
+    Row("locale C", C_LOCALE), Row("UTF-8 locale", {"LC_ALL": "C.UTF-8"}),
+    Row("time zone UTC+14", FAR_EAST), Row("hash seed 1", {"PYTHONHASHSEED": "1"}),
+    Row("cold matplotlib cache", COLD_CACHE), Row("a matplotlib style of one's own", OWN_STYLE),
+    Row("a path with spaces and an umlaut", folder="a päth with spaces"),
+    Row("locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads",
+        C_LOCALE | FAR_EAST | COLD_CACHE | BASELINE, threads=2, folder="everything at once"),
+    *(Row(f"Python {python}, {name}", environment, threads, python=python)
+      for python in ("3.12", "3.13")
+      for name, environment, threads in [("1 thread", {}, 1), ("2 threads", {}, 2), ("no vector instructions", BASELINE, 1)]),
+    *(Row(f"{' and '.join(OLDEST)}, {name}", environment, threads, oldest=True)
+      for name, environment, threads in [("1 thread", {}, 1), ("2 threads", {}, 2), ("no vector instructions", BASELINE, 1)]),
+]
+# The rows that differ most from a plain run; continuous integration checks these.
+CI_ROWS = ["2 threads, no vector instructions", "MKL_CBWR=COMPATIBLE, 2 threads", "a matplotlib style of one's own",
+           "locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads"]
+
+
+def find_python(version):
+    """The interpreter of a version of Python, on the path or among pyenv's; None if there is none."""
+    candidates = [shutil.which(f"python{version}"), *Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python")]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "--version"], capture_output=True).returncode == 0:
+            return str(candidate)
+
+
+def interpreter(row):
+    """The interpreter for a row, with everything installed; None if this machine has no such Python."""
+    if not row.python and not row.oldest:
+        return sys.executable
+    venv = MATRIX / f"venv-{row.python or 'oldest'}"
+    python = venv / "bin" / "python"
+    if not (venv / "installed").exists():
+        base = find_python(row.python) if row.python else sys.executable
+        if base is None:
+            return None
+        subprocess.run([base, "-m", "venv", "--clear", venv], check=True)
+        wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines()
+                  if not (row.oldest and line.startswith("torch"))]
+        (venv / "requirements.txt").write_text("\n".join(wanted + OLDEST * row.oldest))
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
+                        venv / "requirements.txt", "-r", ROOT / "tests" / "requirements.txt"], check=True)
+        (venv / "installed").touch()
+    return python
+
+
+def check(row, folder=MATRIX):
+    """Check one row. Returns ("passed", "failed" or "not here", seconds, pytest's output)."""
+    python = interpreter(row)
+    if python is None:
+        return "not here", 0, f"no Python {row.python} found"
+    copy = folder / (row.folder or "plain")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
+    copy_project(copy)
+    nb = (copy / NOTEBOOK.name).read_text(encoding="utf-8")
+    line = "torch.set_num_threads({})"
+    assert nb.count(line.format(1)) == 1
+    (copy / NOTEBOOK.name).write_text(nb.replace(line.format(1), line.format(row.threads)), encoding="utf-8")
+    (copy / "matplotlibrc").write_text("font.size: 20\nfigure.dpi: 50\nlines.linewidth: 5\naxes.facecolor: yellow\n")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(row.threads), **row.environment}
+    for name in ("MATPLOTLIBRC", "MPLCONFIGDIR"):
+        if name in row.environment:
+            environment[name] = str(copy / row.environment[name])
+    start = time.monotonic()
+    result = subprocess.run([python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", NOTEBOOK.name],
+                            cwd=copy, env=environment, capture_output=True)
+    return ("failed" if result.returncode else "passed", time.monotonic() - start,
+            (result.stdout + result.stderr).decode(errors="replace"))
+
+
+def device():
+    """The name of the GPU that the notebook trains on, or "none"."""
+    import torch
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+
+
+def write_table(results):
+    """Put the table between the marks in tests/README.md."""
+    lines = [f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, GPU: {device()}.", "",
+             "| run | result |", "|---|---|", *(f"| {row.name} | {outcome} |" for row, outcome in results), "",
+             f"{sum(outcome == 'passed' for row, outcome in results)} of {len(results)} passed."]
+    start, end = "<!-- matrix -->", "<!-- end of matrix -->"
+    before, rest = TABLE.read_text(encoding="utf-8").split(start)
+    after = rest.split(end)[1]
+    TABLE.write_text("\n".join([before + start, *lines, end + after]), encoding="utf-8")
+
+
+def main(names):
+    unknown = set(names) - {row.name for row in ROWS}
+    if unknown:
+        sys.exit(f"There is no row {', '.join(unknown)}. The rows: {'; '.join(row.name for row in ROWS)}.")
+    results = []
+    for row in ROWS:
+        if not names or row.name in names:
+            outcome, seconds, output = check(row)
+            print(f"{outcome:8} {seconds:4.0f} s  {row.name}", flush=True)
+            if outcome == "failed":
+                print(output)
+            results.append((row, outcome))
+    if not names:
+        write_table(results)
+    sys.exit(any(outcome == "failed" for row, outcome in results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
