@@ -258,6 +258,8 @@ def mirror_fault(error):
         return "the connection broke off in the middle"
     if isinstance(error, requests.TooManyRedirects):
         return "it redirects for ever"
+    if isinstance(error, requests.InvalidURL):
+        return "this is no usable address"
     if isinstance(error, requests.ConnectionError):
         if isinstance(getattr(inner, "reason", None), NameResolutionError):
             return "its name was not found (is there a network?)"
@@ -277,20 +279,22 @@ def download(url, name, partial):
 
     pooch.get_logger().setLevel("WARNING")
     arriving = Arriving(name)
-    came_from = [url]
+    came_from = []
+
+    def note(response, **_):
+        came_from.append(response.url)
+        # Some servers call the .gz file itself an encoding; requests would undo it.
+        response.raw.headers.pop("Content-Encoding", None)
+
     http_get = pooch.HTTPDownloader(
-        chunk_size=16_384,
-        timeout=STALL,
-        headers={"Accept-Encoding": "identity"},
-        hooks={"response": lambda response, **_: came_from.append(response.url)},
-    )
+        chunk_size=16_384, timeout=STALL, headers={"Accept-Encoding": "identity"}, hooks={"response": note})
 
     def downloader(url, path, _):
         with open(path, "wb") as arriving.file:
             http_get(url, arriving, None)
         wrong = fault(path, name)
         if wrong:
-            via = f", after a redirect to {hide(came_from[-1])}" if len(came_from) > 2 else ""
+            via = f", after a redirect to {hide(came_from[-1])}" if len(came_from) > 1 else ""
             raise Unfit(f"{name} {wrong}{via}")
 
     failed = []
@@ -514,7 +518,6 @@ def make_stand_in():
     home = ROOT / "stand-in"
     if stand_in_fault(home):
         try:
-            make_folder(ROOT)
             with alone(ROOT) as partial:
                 wrong = stand_in_fault(home)
                 if wrong:
@@ -523,8 +526,9 @@ def make_stand_in():
                     if os.path.lexists(home):
                         set_aside(home, wrong)
                     os.replace(partial / "stand-in", home)
-        except OSError as error:
-            raise NoData(f"The stand-in can't be made in {show(ROOT)}: {folder_fault(error)}.") from None
+        except (NoData, OSError) as error:
+            reason = folder_fault(error) if isinstance(error, OSError) else error
+            raise NoData(f"The stand-in can't be made in {show(ROOT)}: {reason}.") from None
     say(f"The stand-in is in {show(home)}. These are not the MNIST digits: they are drawn from fonts,")
     say("and the figures in the notebook's text won't match what it computes on them.")
 
