@@ -460,7 +460,9 @@ def glyph(digit, font, stroke):
 
 def draw(sizes):
     """Draw the stand-in's digits: {part: (images, labels)} for each part in `sizes`,
-    as uint8 tensors [n, 28, 28] and [n]. The same on every call.
+    as uint8 arrays [n, 28, 28] and [n]. The same on every call.
+
+    Sets torch's seed, number of threads and default dtype: for a process of its own.
     """
     import matplotlib
     import numpy as np
@@ -471,15 +473,16 @@ def draw(sizes):
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     fonts = [ImageFont.truetype(str(folder / f"{name}.ttf"), 96, layout_engine=ImageFont.Layout.BASIC) for name in FONTS]
     shapes = np.array([glyph(d, font, stroke) for d in range(10) for font in fonts for stroke in STROKES])
-    shapes = torch.from_numpy(shapes).unsqueeze(1).float() / 255  # [glyphs, 1, 28, 28]
+    torch.set_default_dtype(torch.float64)  # float32 rounds otherwise on other processors
+    torch.set_num_threads(1)  # such small images gain nothing from a second one
+    torch.manual_seed(0)
+    shapes = torch.from_numpy(shapes).unsqueeze(1).double() / 255  # [glyphs, 1, 28, 28]
     per_digit = len(fonts) * len(STROKES)
     warp = v2.Compose([
         v2.RandomAffine(10, translate=(0.05, 0.05), scale=(0.75, 1.1), shear=(-25, 25),
                         interpolation=v2.InterpolationMode.BILINEAR),
         v2.ElasticTransform(alpha=24.0, sigma=3.0),
     ])
-    torch.set_num_threads(1)  # such small images gain nothing from a second one
-    torch.manual_seed(0)
     parts = {}
     for part, size in sizes.items():
         images, labels = [], []
@@ -490,7 +493,7 @@ def draw(sizes):
             images.append((warp(shapes[picks]).squeeze(1) * 255).round().to(torch.uint8))
             labels.append((picks // per_digit).to(torch.uint8))
         order = torch.randperm(20 * len(images))[:size]
-        parts[part] = torch.cat(images)[order], torch.cat(labels)[order]
+        parts[part] = torch.cat(images)[order].numpy(), torch.cat(labels)[order].numpy()
     return parts
 
 
@@ -539,10 +542,10 @@ def write_stand_in(home):
     raw.mkdir(parents=True)
     mark = STAND_IN_MARK
     for part, (images, labels) in draw(SIZES).items():
-        for kind, tensor in (("images-idx3", images), ("labels-idx1", labels)):
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = raw / f"{part}-{kind}-ubyte"
-            head = bytes([0, 0, 8, tensor.ndim]) + b"".join(n.to_bytes(4, "big") for n in tensor.shape)
-            data = head + tensor.numpy().tobytes()
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+            data = head + array.tobytes()
             path.write_bytes(data)
             mark += f"{hashlib.sha256(data).hexdigest()}  {path.relative_to(home).as_posix()}\n"
     (home / "STAND-IN.txt").write_text(mark, encoding="utf-8", newline="\n")

@@ -46,6 +46,7 @@ die_at = settings.pop("die_at", None)            # end at once at this line, cou
 file_limit = settings.pop("file_limit", None)    # bytes: no file can grow beyond
 user = settings.pop("user", None)                # to run as
 slow = settings.pop("slow_extraction", False)
+blank = settings.pop("blank_stand_in", False)    # black images: no time for drawing
 for name, value in settings.items():
     setattr(prepare, name, value)
 if file_limit is not None:
@@ -58,6 +59,10 @@ if slow:
             target.write(block)
             time.sleep(0.002)
     prepare.shutil.copyfileobj = copy
+if blank:
+    import numpy
+    prepare.draw = lambda sizes: {
+        part: (numpy.zeros((n, 28, 28), "uint8"), numpy.zeros(n, "uint8")) for part, n in sizes.items()}
 if user is not None:
     import filelock, pooch, requests, tqdm  # while they can be read
     os.setuid(user)
@@ -143,7 +148,7 @@ class Place:
 
     def is_right(self):
         """All eight files are right, and nothing half-made is left."""
-        left = [p for p in (self.raw / ".partial", self.root / ".partial") if p.exists()]
+        left = [p for folder in (self.raw, self.root) for p in (folder / ".partial").rglob("*")]
         return not left and all((self.raw / n).read_bytes() == data for n, data in self.files.items())
 
     def nothing_wrong(self):
@@ -938,9 +943,6 @@ def test_real_files_one_flipped_bit_is_found_and_mended(real):
 # The stand-in
 
 
-SMALL = {"SIZES": {"train": 130, "t10k": 50}}
-
-
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory):
     """A place with the whole stand-in."""
@@ -1027,7 +1029,7 @@ def test_stand_in_can_be_learned_and_is_not_trivial(stand_in_sets):
     assert accuracy(network, images[48_000:], labels[48_000:]) >= 0.95
     learn(network, [(5, 0.1)])
     final = accuracy(network, images[48_000:], labels[48_000:])
-    assert 0.965 <= final <= 0.985 and accuracy(network, *test) >= 0.965
+    assert 0.965 <= final <= 0.99 and accuracy(network, *test) >= 0.965
     linear = nn.Linear(784, 10)
     learn(linear, [(2, 0.5), (2, 0.1)])
     assert accuracy(linear, images[48_000:], labels[48_000:]) < final - 0.04
@@ -1042,24 +1044,55 @@ def test_stand_in_a_second_run_changes_nothing(stand_in):
     assert {p: p.stat().st_mtime_ns for p in home.rglob("*")} == before
 
 
-def stand_in_bytes(place):
+def test_stand_in_is_the_same_each_time(tmp_path):
+    """In another process, and on a processor that knows fewer instructions."""
+    import torch
+
+    def digest(parts):
+        return hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest()
+
+    sizes = {"train": 130, "t10k": 50}
+    code = f"""
+import hashlib, sys
+sys.path.insert(0, {str(SCRIPT.parent)!r})
+import prepare
+parts = prepare.draw({sizes})
+print(hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest())
+"""
+    other = subprocess.run([sys.executable, "-Bc", code], capture_output=True, text=True, timeout=60,
+                           env=os.environ | {"ATEN_CPU_CAPABILITY": "default"})
+    threads = torch.get_num_threads()
+    try:
+        assert digest(prepare.draw(sizes)) == digest(prepare.draw(sizes)) == other.stdout.strip(), other.stderr
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_num_threads(threads)
+
+
+BLANK = {"blank_stand_in": True, "SIZES": {"train": 130, "t10k": 50}, "arguments": ["--stand-in"]}
+
+
+def test_stand_in_damaged_is_kept_and_made_again(place):
+    assert place.run(**BLANK).returncode == 0
     home = place.root / "stand-in"
-    return {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*") if p.is_file()}
-
-
-def test_stand_in_killed_damaged_and_made_again_is_the_same(place):
-    assert place.run(arguments=["--stand-in"], die_at=60, **SMALL).returncode == 99
-    assert not (place.root / "stand-in").exists()  # half made is not there at all
-    assert place.run(arguments=["--stand-in"], **SMALL).returncode == 0
-    first = stand_in_bytes(place)
-    assert len(first) == 5
-    labels = place.root / "stand-in" / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    labels = home / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     labels.write_bytes(damage("flipped", labels.read_bytes()))
-    result = place.run(arguments=["--stand-in"], **SMALL)
-    assert result.returncode == 0
+    result = place.run(**BLANK)
+    assert result.returncode == 0 and prepare.stand_in_fault(home) is None
     assert "stand-in is damaged (MNIST/raw/t10k-labels-idx1-ubyte): kept as stand-in.damaged." in result.stdout
-    assert stand_in_bytes(place) == first  # the same each time
     assert (place.root / "stand-in.damaged" / "STAND-IN.txt").exists()
+
+
+def test_stand_in_ended_at_many_lines(place):
+    """Half made, it is not there at all; the next run makes it."""
+    home = place.root / "stand-in"
+    lines = int(place.run(**BLANK, die_at=-1).stdout.split("LINES ")[1])
+    for die_at in random.Random(4).sample(range(1, lines), 12):
+        shutil.rmtree(home, ignore_errors=True)
+        assert place.run(**BLANK, die_at=die_at).returncode == 99
+        assert prepare.stand_in_fault(home) in ("is missing", None), die_at
+        assert place.run(**BLANK).returncode == 0
+        assert prepare.stand_in_fault(home) is None and not list((place.root / ".partial").rglob("*"))
 
 
 @pytest.mark.parametrize("what", ["no marker", "another recipe", "a file gone", "cut marker", "the user's own folder"])
