@@ -253,7 +253,7 @@ def mirror_fault(error):
     if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
         return f"it sent nothing for {STALL} seconds"
     if isinstance(error, requests.SSLError):
-        return "its certificate could not be checked"
+        return "no secure connection (its certificate or this computer's clock may be wrong)"
     if isinstance(error, requests.ChunkedEncodingError):
         return "the connection broke off in the middle"
     if isinstance(error, requests.TooManyRedirects):
@@ -399,7 +399,7 @@ def get_mnist():
     if not faults(raw) and not legacy(raw):
         say(f"MNIST is in {show(raw)} already: eight files, each with the right SHA-256.")
         return
-    tried = []
+    tried, used = [], ["another run"]
     try:
         make_folder(raw)
         with alone(raw) as partial:
@@ -418,7 +418,7 @@ def get_mnist():
         there = [f"{show(raw)}: {name} {what}" for name, what in wrong.items() if what != "is missing"]
         missing = len(wrong) - len(there)
         if missing:
-            there.insert(0, f"{show(raw)}: {missing} of the eight files are missing")
+            there.insert(0, f"{show(raw)}: {missing} of 8 files are missing")
         raise NoData("\n  ".join(["MNIST can't be had. What was tried:", *there, *tried]) + f"""
 Three ways out:
   1. Try again, later or with another network: python {show(ROOT / 'prepare.py')}

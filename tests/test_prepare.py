@@ -335,7 +335,7 @@ def test_a_bad_mirror_is_named_and_the_next_one_used(kind, place, server):
 @pytest.mark.parametrize("kind", MIRROR_FAULTS)
 def test_a_bad_mirror_alone_ends_with_status_3(kind, place, server):
     result = place.run([server.at(kind)], STALL=0.5, WINDOW=1, SLOWEST=1000)
-    assert failed(result, f"  {server.at(kind)}: {MIRROR_FAULTS[kind]}", "8 of the eight files are missing")
+    assert failed(result, f"  {server.at(kind)}: {MIRROR_FAULTS[kind]}", "8 of 8 files are missing")
     assert not any((place.raw / name).exists() for name in place.files)
 
 
@@ -344,6 +344,19 @@ def test_nobody_listens(place, server, closed_port):
     result = place.run([bad, server.at("good")])
     assert succeeded(result, place)
     assert "no connection, or it broke off before an answer" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves a connection waiting in this way")
+def test_no_connection(place, server):
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for waiting in (first, second):  # now its queue is full, and a third waits outside
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        result = place.run([f"http://127.0.0.1:{full.getsockname()[1]}", server.at("good")], STALL=0.5)
+    assert succeeded(result, place)
+    assert "  no connection in 0.5 seconds" in result.stdout
 
 
 def test_a_name_that_does_not_exist(place, server):
@@ -361,6 +374,12 @@ def test_a_proxy_that_refuses(place, server, closed_port):
 
 def test_a_server_that_calls_the_gzip_file_an_encoding(place, server):
     assert succeeded(place.run([server.at("labelled")]), place)
+
+
+def test_no_secure_connection(place, server):
+    result = place.run([server.at("good").replace("http:", "https:"), server.at("good")])
+    assert succeeded(result, place)
+    assert "  no secure connection (" in result.stdout
 
 
 def test_an_address_that_is_none(place, server):
@@ -766,7 +785,7 @@ def test_ended_at_many_lines_of_the_script(place, mirror_folder):
     assert succeeded(whole, place)
     lines = int(whole.stdout.split("LINES ")[1])
     draw = random.Random(3)
-    for die_at in draw.sample(range(1, lines), 30):
+    for die_at in draw.sample(range(1, lines), 24):
         start_over()
         assert place.run(env=env, die_at=die_at).returncode == 99
         users = [p for p in place.raw.glob("t10k-labels-idx1-ubyte*") if p.read_bytes() == b"mine"]
@@ -1051,7 +1070,7 @@ def test_stand_in_is_the_same_each_time(tmp_path):
     def digest(parts):
         return hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest()
 
-    sizes = {"train": 130, "t10k": 50}
+    sizes = {"train": 2000, "t10k": 50}
     code = f"""
 import hashlib, sys
 sys.path.insert(0, {str(SCRIPT.parent)!r})
@@ -1087,7 +1106,7 @@ def test_stand_in_ended_at_many_lines(place):
     """Half made, it is not there at all; the next run makes it."""
     home = place.root / "stand-in"
     lines = int(place.run(**BLANK, die_at=-1).stdout.split("LINES ")[1])
-    for die_at in random.Random(4).sample(range(1, lines), 12):
+    for die_at in random.Random(4).sample(range(1, lines), 8):
         shutil.rmtree(home, ignore_errors=True)
         assert place.run(**BLANK, die_at=die_at).returncode == 99
         assert prepare.stand_in_fault(home) in ("is missing", None), die_at
@@ -1095,29 +1114,46 @@ def test_stand_in_ended_at_many_lines(place):
         assert prepare.stand_in_fault(home) is None and not list((place.root / ".partial").rglob("*"))
 
 
-@pytest.mark.parametrize("what", ["no marker", "another recipe", "a file gone", "cut marker", "the user's own folder"])
+STAND_IN_FAULTS = {
+    "no marker": "is damaged ([Errno 2] No such file or directory",
+    "another recipe": "was made by another recipe",
+    "a file gone": "is damaged ([Errno 2] No such file or directory",
+    "a cut marker": "is damaged (STAND-IN.txt)",
+    "a cut sum": "is damaged (MNIST/raw/train-images-idx3-ubyte)",
+    "the user's own folder": "is damaged ([Errno 2] No such file or directory",
+}
+
+
+@pytest.mark.parametrize("what", STAND_IN_FAULTS)
 def test_stand_in_that_is_not_whole_is_noticed(what, tmp_path):
     home = tmp_path / "stand-in"
     raw = home / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    marker = prepare.STAND_IN_MARK
+    mark = prepare.STAND_IN_MARK
+    some = hashlib.sha256(b"some").hexdigest()
     for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{part}-ubyte").write_bytes(b"some")
-        marker += f"{hashlib.sha256(b'some').hexdigest()}  MNIST/raw/{part}-ubyte\n"
-    (home / "STAND-IN.txt").write_text(marker, encoding="utf-8")
+        mark += f"{some}  MNIST/raw/{part}-ubyte\n"
+
+    def write(text):
+        (home / "STAND-IN.txt").write_text(text, encoding="utf-8", newline="\n")
+
+    write(mark)
     assert prepare.stand_in_fault(home) is None
     if what == "no marker":
         (home / "STAND-IN.txt").unlink()
     elif what == "another recipe":
-        (home / "STAND-IN.txt").write_text(marker.replace("Recipe", "Old recipe"), encoding="utf-8")
+        write(mark.replace("Recipe", "Old recipe"))
     elif what == "a file gone":
         (raw / "train-images-idx3-ubyte").unlink()
-    elif what == "cut marker":
-        (home / "STAND-IN.txt").write_text(marker[:-100], encoding="utf-8")
+    elif what == "a cut marker":
+        write(mark.removesuffix(f"{some}  MNIST/raw/t10k-labels-idx1-ubyte\n"))
+    elif what == "a cut sum":
+        write(mark.replace(some, some[1:], 1))
     else:
         shutil.rmtree(home)
         home.mkdir()
-    assert prepare.stand_in_fault(home)
+    assert prepare.stand_in_fault(home).startswith(STAND_IN_FAULTS[what])
 
 
 def test_stand_in_in_a_read_only_folder(others_place):
