@@ -317,15 +317,17 @@ MIRROR_FAULTS = {
     "loop": "it redirects for ever",
     "reset": "the connection broke off in the middle",
     "cut": "the connection broke off in the middle",
-    "stall": "it sent nothing for 0.5 seconds",
-    "silent": "it sent nothing for 0.5 seconds",
+    "stall": "it sent nothing for 1 seconds",
+    "silent": "it sent nothing for 1 seconds",
     "drip": "too slow: ",
 }
+# Less patience where the fault is slowness; the good mirror keeps some, on a busy machine too.
+PATIENCE = {"stall": {"STALL": 1}, "silent": {"STALL": 1}, "drip": {"WINDOW": 2, "SLOWEST": 1000}}
 
 
 @pytest.mark.parametrize("kind", MIRROR_FAULTS)
 def test_a_bad_mirror_is_named_and_the_next_one_used(kind, place, server):
-    result = place.run([server.at(kind), server.at("good")], STALL=0.5, WINDOW=1, SLOWEST=1000)
+    result = place.run([server.at(kind), server.at("good")], **PATIENCE.get(kind, {}))
     assert succeeded(result, place)
     assert f"  {MIRROR_FAULTS[kind]}" in result.stdout
     assert f"from {server.at('good')}." in result.stdout.splitlines()[-1]
@@ -334,7 +336,7 @@ def test_a_bad_mirror_is_named_and_the_next_one_used(kind, place, server):
 
 @pytest.mark.parametrize("kind", ["403", "flipped", "login", "reset", "stall", "drip"])
 def test_a_bad_mirror_alone_ends_with_status_3(kind, place, server):
-    result = place.run([server.at(kind)], STALL=0.5, WINDOW=1, SLOWEST=1000)
+    result = place.run([server.at(kind)], **PATIENCE.get(kind, {}))
     assert failed(result, f"  {server.at(kind)}: {MIRROR_FAULTS[kind]}", "8 of 8 files are missing")
     assert not any((place.raw / name).exists() for name in place.files)
 
@@ -354,9 +356,9 @@ def test_no_connection(place, server):
         for waiting in (first, second):  # now its queue is full, and a third waits outside
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        result = place.run([f"http://127.0.0.1:{full.getsockname()[1]}", server.at("good")], STALL=0.5)
+        result = place.run([f"http://127.0.0.1:{full.getsockname()[1]}", server.at("good")], STALL=1)
     assert succeeded(result, place)
-    assert "  no connection in 0.5 seconds" in result.stdout
+    assert "  no connection in 1 seconds" in result.stdout
 
 
 def test_a_name_that_does_not_exist(place, server):
@@ -890,7 +892,7 @@ def test_the_readme_gives_the_sums():
 def test_the_readme_gives_the_messages():
     text = (PROJECT / "data" / "README.md").read_text(encoding="utf-8")
     for words in [*MIRROR_FAULTS.values(), *GZ_FAULTS.values()]:
-        words = words.removeprefix(f"{NAME} ").replace("0.5", "10").replace("127.0.0.1:", "")
+        words = words.removeprefix(f"{NAME} ").replace(" 1 seconds", " 10 seconds").replace("127.0.0.1:", "")
         assert words.rstrip() in text
 
 
