@@ -2,12 +2,13 @@
 
 import ast
 import re
+from html import unescape
 
 import nbformat
 import pytest
 
 from cells import NOTEBOOK, TAGS, code_cells, has_tag
-from execute import README_PICTURE, picture
+from execute import README_PICTURE, page, picture
 from outputs import VARIES, png
 
 
@@ -63,6 +64,11 @@ def test_every_picture_has_its_image_and_words(stored):
     for cell in code_cells(stored):
         assert sum(png(output) is not None for output in cell.outputs) == draws(cell), cell.id
         assert len(cell.metadata.get("alt", "")) > 20 or not draws(cell), f"{cell.id} has no alt text"
+
+
+def test_alt_texts_reach_the_page(stored):
+    html = unescape(page(stored))
+    assert [cell.id for cell in code_cells(stored) if draws(cell) and cell.metadata.alt not in html] == []
 
 
 def test_every_code_cell_is_introduced(stored):

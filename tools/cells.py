@@ -11,6 +11,11 @@ BUILD = ROOT / "build"
 TAGS = {"parameters", "definition", "result"}
 
 
+def has_mnist():
+    """Whether MNIST lies under data/, where data/prepare.py has checked it."""
+    return (ROOT / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
+
+
 def read(path=NOTEBOOK):
     return nbformat.read(path, as_version=4)
 

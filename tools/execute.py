@@ -25,6 +25,11 @@ def picture(nb, cell_id):
     return next(png(output) for cell in nb.cells if cell.id == cell_id for output in cell.outputs)
 
 
+def page(nb):
+    """A notebook as an HTML page. The classic template is the one that keeps the pictures' alt texts."""
+    return HTMLExporter(template_name="classic").from_notebook_node(nb)[0]
+
+
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
     prepare = [sys.executable, ROOT / "data" / "prepare.py"]
@@ -40,7 +45,7 @@ def run():
     executed = BUILD / NOTEBOOK.name
     nb = papermill.execute_notebook(NOTEBOOK, executed, parameters=parameters, cwd=ROOT)
     html = executed.with_suffix(".html")
-    html.write_text(HTMLExporter().from_notebook_node(nb)[0], encoding="utf-8")
+    html.write_text(page(nb), encoding="utf-8")
     print()
     for cell in nb.cells:
         if has_tag(cell, "result"):
