@@ -2,10 +2,12 @@
 # make test     every check
 # make lab      open the notebook in JupyterLab
 # make refresh  execute the notebook in place
+# make matrix   the strict check in every way that this machine can run it (an hour the first time)
+# make mutants  change the code in small ways: does a check notice? (an hour)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lab refresh
+.PHONY: run test lab refresh matrix mutants
 run: .venv/installed
 	@$(BIN)/python tools/execute.py run
 
@@ -21,6 +23,10 @@ lab: .venv/installed
 refresh: .venv/installed
 	@$(BIN)/python data/prepare.py
 	@$(BIN)/python tools/execute.py refresh
+
+matrix mutants: .venv/installed-tests
+	@$(BIN)/python data/prepare.py
+	@$(BIN)/python tests/$@.py
 
 .venv/installed: requirements.txt
 	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed; this is ' + sys.version.split()[0] + '. Name a newer one: make PYTHON=python3.12 ...')"

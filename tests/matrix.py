@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 from cells import BUILD, NOTEBOOK, ROOT  # noqa: E402
 from sandbox import copy_project  # noqa: E402
+from tables import write_table  # noqa: E402
 
 MATRIX = BUILD / "matrix"
-TABLE = ROOT / "tests" / "README.md"
 OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
 
 
@@ -128,17 +128,6 @@ def device():
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
-def write_table(results):
-    """Put the table between the marks in tests/README.md."""
-    lines = [f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, GPU: {device()}.", "",
-             "| run | result |", "|---|---|", *(f"| {row.name} | {outcome} |" for row, outcome in results), "",
-             f"{sum(outcome == 'passed' for row, outcome in results)} of {len(results)} passed."]
-    start, end = "<!-- matrix -->", "<!-- end of matrix -->"
-    before, rest = TABLE.read_text(encoding="utf-8").split(start)
-    after = rest.split(end)[1]
-    TABLE.write_text("\n".join([before + start, *lines, end + after]), encoding="utf-8")
-
-
 def main(names):
     unknown = set(names) - {row.name for row in ROWS}
     if unknown:
@@ -152,7 +141,10 @@ def main(names):
                 print(output)
             results.append((row, outcome))
     if not names:
-        write_table(results)
+        write_table("matrix", [
+            f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, GPU: {device()}.", "",
+            "| run | result |", "|---|---|", *(f"| {row.name} | {outcome} |" for row, outcome in results), "",
+            f"{sum(outcome == 'passed' for row, outcome in results)} of {len(results)} passed."])
     sys.exit(any(outcome == "failed" for row, outcome in results))
 
 

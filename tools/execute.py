@@ -17,6 +17,8 @@ from cells import BUILD, NOTEBOOK, ROOT, has_tag, read
 from outputs import png, same_outputs
 
 README_PICTURE = ROOT / ".github" / "curves.png"
+# The kernel warns of what is no danger here: that it listens on this computer without encryption.
+QUIET = ["--log-level=ERROR"]
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
 
 
@@ -43,7 +45,7 @@ def run():
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
     executed = BUILD / NOTEBOOK.name
-    nb = papermill.execute_notebook(NOTEBOOK, executed, parameters=parameters, cwd=ROOT)
+    nb = papermill.execute_notebook(NOTEBOOK, executed, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
     html = executed.with_suffix(".html")
     html.write_text(page(nb), encoding="utf-8")
     print()
@@ -55,14 +57,11 @@ def run():
     print(f"To read it, open {html.relative_to(ROOT)} in a browser. To work with it: make lab.")
 
 
-def refreshed(stored, **options):
-    """Execute a notebook and return it anew; a cell whose outputs are the same keeps the stored ones.
-
-    `options` are those of nbclient's NotebookClient.
-    """
+def refreshed(stored):
+    """Execute a notebook and return it anew; a cell whose outputs are the same keeps the stored ones."""
     fresh = copy.deepcopy(stored)
     NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
-                   resources={"metadata": {"path": ROOT}}, **options).execute()
+                   resources={"metadata": {"path": ROOT}}, extra_arguments=QUIET).execute()
     for before, after in zip(stored.cells, fresh.cells):
         if after.cell_type == "code" and same_outputs(before.outputs, after.outputs):
             after.outputs = before.outputs
