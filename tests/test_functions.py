@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 from cells import ROOT
 
 CPU = torch.device("cpu")
-torch.set_default_dtype(torch.float64)   # as in the notebook
+torch.set_default_dtype(torch.float64)   # as in the notebook, and the next line too
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -328,3 +329,52 @@ def test_a_damaged_file_is_named(tmp_path):
 @pytest.mark.skipif(not (ROOT / "data" / "MNIST").exists(), reason="there is no MNIST here")
 def test_the_official_files_are_known():
     assert check_mnist(ROOT / "data") == 4
+
+
+# Section 6
+
+def test_timed_epoch_trains_and_counts_every_part(functions, monkeypatch):
+    monkeypatch.setitem(functions, "device", CPU)
+    model, same = MnistModel(2, 3, 4), MnistModel(2, 3, 4)
+    same.load_state_dict(model.state_dict())
+    batches = [(torch.rand(5, 2), torch.tensor([0, 1, 2, 3, 0]))] * 3
+    parts = functions["timed_epoch"](model, batches, batches, 0.1)
+    assert list(parts) == ["loading", "forward", "backward", "update", "validation"]
+    assert min(parts.values()) > 0
+    fit(1, 0.1, same, F.cross_entropy, batches, batches)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), same.parameters()))
+
+
+@pytest.mark.parametrize("n", [1, 5, 8])
+def test_steps_by_hand_are_those_of_autograd(functions, monkeypatch, n):
+    monkeypatch.setitem(functions, "batch_size", 3)
+    torch.manual_seed(0)
+    images, labels = torch.randint(256, (n, 12), dtype=torch.uint8), torch.randint(10, (n,))
+    model = MnistModel(12, 5, 10)
+    by_hand, fast = ([p.detach().clone() for p in model.parameters()] for _ in range(2))
+    opt = torch.optim.SGD(model.parameters(), lr=0.5)
+    for batch in torch.arange(n).split(3):
+        xb, yb = images[batch] / 255, labels[batch]
+        loss_batch(model, F.cross_entropy, xb, yb, opt)
+        functions["step_by_hand"](by_hand, xb, yb, 0.5)
+    functions["epoch_by_hand"](fast, images, labels, torch.arange(n), 0.5)
+    for p, q, r in zip(model.parameters(), by_hand, fast):
+        assert torch.allclose(p, q, rtol=0, atol=1e-12) and torch.allclose(p, r, rtol=0, atol=1e-12)
+
+
+def test_arithmetic_alone_learns_nothing(functions):
+    weights = [torch.rand(5, 12), torch.rand(5), torch.rand(10, 5), torch.rand(10)]
+    before = [weight.clone() for weight in weights]
+    functions["arithmetic_alone"](weights, torch.randint(256, (7, 12), dtype=torch.uint8), torch.arange(7))
+    assert all(torch.equal(a, b) for a, b in zip(weights, before))
+
+
+def test_drift_records_ten_points_per_epoch(functions, monkeypatch):
+    batches = [(torch.rand(4, 784), torch.tensor([0, 1, 2, 3]))] * 20
+    for name, value in dict(device=CPU, train_dl=batches, epochs=2).items():
+        monkeypatch.setitem(functions, name, value)
+    models, points, history = functions["drift"](torch.float64, copies=2)
+    assert len(models) == 3 and history.shape == (21, 2)
+    assert points == pytest.approx([i / 10 for i in range(21)])
+    assert (history[0] > 0).all() and history[0].max() < 1e-15
+    assert history[-1].tolist() == distances(models)
