@@ -12,15 +12,13 @@ import socket
 import subprocess
 import sys
 import time
-import types
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from outputs import BUILD, NOTEBOOK, ROOT
+from outputs import BUILD, NOTEBOOK, ROOT, VARIES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 MNIST = ROOT / "data" / "MNIST"
@@ -30,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
                        reason="there is no Chromium here"),
     pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not in data/"),
+    pytest.mark.timeout(300),
 ]
 
 LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
@@ -73,6 +72,7 @@ WATCH = """index => {
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     """One browser for all tests, with a home folder of its own."""
+    assert CHROMIUM, "Continuous integration needs Chromium: install it as chromium or google-chrome."
     home = tmp_path_factory.mktemp("browser-home")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, env=os.environ | {"HOME": str(home)},
@@ -144,9 +144,12 @@ def text(cell):
     return "".join("".join(output.get("text", "")) for output in cell["outputs"])
 
 
+def without_varying(text):
+    return VARIES.sub("⟨⟩", text)
+
+
 def run_all(page):
     """Run all cells and check that every one ran, in order, and none failed. Returns the cells by their id."""
-    page.set_default_timeout(150_000)
     assert page.evaluate(RUN_ALL) is True, [
         output for cell in page.evaluate(CELLS) for output in cell.get("outputs", []) if output["output_type"] == "error"]
     cells = page.evaluate(CELLS)
@@ -196,8 +199,7 @@ def test_lab(opened):
     page.evaluate(DRAWN, list(cells).index("hidden-units"))
     page.screenshot(path=BUILD / "lab-changed.png")
 
-    page.evaluate("() => { " + "jupyterapp.commands.execute('notebook:run-all-cells').then(" +
-                  "done => { window.done = done; }); }")
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells').then(done => { window.done = done; }); }")
     half_way = number(page, "first-fit")
     page.wait_for_function("""index => {
       const cell = jupyterapp.shell.currentWidget.content.widgets[index].model;
@@ -221,7 +223,3 @@ def test_notebook7(opened):
     cells = run_all(opened)
     assert "test accuracy 0.9" in text(cells["save-check"])
     check_drawn(opened, cells, "notebook7")
-
-
-def without_varying(text):
-    return re.sub(r"⟨[^⟩]*⟩", "⟨⟩", text)
