@@ -205,9 +205,9 @@ def test_lab(opened):
       const cell = jupyterapp.shell.currentWidget.content.widgets[index].model;
       return cell.executionState === 'running';
     }""", arg=half_way)
-    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-kernel'); }")
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-kernel').then(() => { window.again = true; }); }")
     page.click(".jp-Dialog .jp-mod-accept")
-    page.wait_for_function("() => window.done === false")
+    page.wait_for_function("() => window.done === false && window.again")
     page.wait_for_function(READY)
     page.screenshot(path=BUILD / "lab-restarted.png")
     assert page.evaluate(CELLS)[half_way + 2]["execution_count"] is None

@@ -1,6 +1,7 @@
 """examples/ddp.py: two processes give the result of one, to rounding."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -43,6 +44,7 @@ def test_a_batch_that_cannot_be_shared(example):
 
 @pytest.mark.skipif(not (ROOT / "data" / "MNIST").exists(), reason="MNIST is not in data/")
 @pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.device_count() < 2, reason="one GPU is one process")
+@pytest.mark.skipif(os.name == "nt", reason="torchrun has not been tried on Windows")
 @pytest.mark.timeout(300)
 def test_two_processes_give_the_result_of_one(example, tmp_path):
     done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", EXAMPLE],
