@@ -8,22 +8,23 @@ step, the one that a single process would take with the whole batch. On GPUs the
 """
 
 import contextlib
-import json
 import os
 import sys
+import types
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import SubsetRandomSampler
+from torchvision.datasets import MNIST
 
-ROOT = Path(__file__).parent.parent
+sys.path.append(str(Path(__file__).parent.parent / "tools"))
+from cells import ROOT, definitions  # noqa: E402
 
-# The notebook's settings, and its cells that only define something.
-notebook = json.loads((ROOT / "04-feedforward-nn.ipynb").read_text(encoding="utf-8"))
-for cell in notebook["cells"]:
-    if {"parameters", "definition"} & set(cell["metadata"].get("tags", [])):
-        exec("".join(cell["source"]))
+# The notebook's settings and functions.
+nb = types.SimpleNamespace(**definitions())
 
 
 class PartOfEachBatch:
@@ -50,18 +51,16 @@ def main():
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
 
-    dataset = MNIST(ROOT / data_root)
-    batched_dataset = BatchedMNIST(dataset)
-    torch.manual_seed(seed)   # the same in every process: the same split, weights and batches
-    train_indices, val_indices = split_indices(len(dataset), 0.2)
-    train_dl = make_loader(batched_dataset, SubsetRandomSampler(train_indices))
-    valid_dl = make_loader(batched_dataset, SubsetRandomSampler(val_indices))
-    train_dl = DeviceDataLoader(PartOfEachBatch(train_dl, rank, world_size), device)
-    valid_dl = DeviceDataLoader(valid_dl, device)
+    dataset = nb.BatchedMNIST(MNIST(ROOT / nb.data_root))
+    torch.manual_seed(nb.seed)   # the same in every process: the same split, weights and batches
+    train_dl, valid_dl = [nb.make_loader(dataset, nb.batch_size, SubsetRandomSampler(indices))
+                          for indices in nb.split_indices(len(dataset), 0.2)]
+    train_dl = nb.DeviceDataLoader(PartOfEachBatch(train_dl, rank, world_size), device)
+    valid_dl = nb.DeviceDataLoader(valid_dl, device)
 
-    model = DistributedDataParallel(to_device(MnistModel(784, hidden_size, 10), device))
+    model = DistributedDataParallel(nb.to_device(nb.MnistModel(784, nb.hidden_size, 10), device))
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if rank else sys.stdout):
-        fit(epochs, lr, model, F.cross_entropy, train_dl, valid_dl, accuracy)
+        nb.fit(nb.epochs, nb.lr, model, F.cross_entropy, train_dl, valid_dl, nb.accuracy)
     if rank == 0:
         torch.save(model.module.state_dict(), "mnist-ddp.pth")
     dist.destroy_process_group()

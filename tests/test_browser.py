@@ -18,16 +18,16 @@ import urllib.request
 import pytest
 from playwright.sync_api import sync_playwright
 
-from outputs import BUILD, NOTEBOOK, ROOT, VARIES
+from cells import BUILD, NOTEBOOK, ROOT, has_mnist
+from outputs import VARIES, VARIES_REPLACED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-MNIST = ROOT / "data" / "MNIST"
 
 # In continuous integration on Linux, Chromium has to be there.
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
                        reason="there is no Chromium here"),
-    pytest.mark.skipif(not MNIST.exists(), reason="MNIST is not in data/"),
+    pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/"),
     pytest.mark.timeout(300),
 ]
 
@@ -86,8 +86,7 @@ def start(command, app, folder):
     work, settings = folder / "work", folder / "settings"
     work.mkdir()
     shutil.copy(NOTEBOOK, work)
-    (work / "data").mkdir()
-    (work / "data" / "MNIST").symlink_to(MNIST.resolve(), target_is_directory=True)
+    (work / "data").symlink_to(ROOT / "data", target_is_directory=True)
     news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
@@ -145,7 +144,7 @@ def text(cell):
 
 
 def without_varying(text):
-    return VARIES.sub("⟨⟩", text)
+    return VARIES.sub(VARIES_REPLACED, text)
 
 
 def run_all(page):

@@ -8,8 +8,9 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.data import SubsetRandomSampler
 
-from outputs import ROOT
+from cells import ROOT, has_mnist
 
 EXAMPLE = ROOT / "examples" / "ddp.py"
 
@@ -42,7 +43,7 @@ def test_a_batch_that_cannot_be_shared(example):
         next(iter(example.PartOfEachBatch([(torch.zeros(100), torch.zeros(100))], 0, 3)))
 
 
-@pytest.mark.skipif(not (ROOT / "data" / "MNIST").exists(), reason="MNIST is not in data/")
+@pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
 @pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.device_count() < 2, reason="one GPU is one process")
 @pytest.mark.skipif(os.name == "nt", reason="torchrun has not been tried on Windows")
 @pytest.mark.timeout(300)
@@ -53,12 +54,13 @@ def test_two_processes_give_the_result_of_one(example, tmp_path):
     assert done.stdout.count("epoch 1 of 5") == 1, "only one process prints"
     two = torch.load(tmp_path / "mnist-ddp.pth", weights_only=True)
 
-    dataset = example.BatchedMNIST(example.MNIST(ROOT / example.data_root))
-    torch.manual_seed(example.seed)
-    loaders = [example.make_loader(dataset, example.SubsetRandomSampler(indices))
-               for indices in example.split_indices(len(dataset), 0.2)]
-    model = example.MnistModel(784, example.hidden_size, 10)
-    losses, metrics = example.fit(example.epochs, example.lr, model, F.cross_entropy, *loaders, example.accuracy)
+    nb = example.nb
+    dataset = nb.BatchedMNIST(example.MNIST(ROOT / nb.data_root))
+    torch.manual_seed(nb.seed)
+    loaders = [nb.make_loader(dataset, nb.batch_size, SubsetRandomSampler(indices))
+               for indices in nb.split_indices(len(dataset), 0.2)]
+    model = nb.MnistModel(784, nb.hidden_size, 10)
+    losses, metrics = nb.fit(nb.epochs, nb.lr, model, F.cross_entropy, *loaders, nb.accuracy)
     assert metrics[-1] > 0.95
     for name, weights in model.state_dict().items():
         torch.testing.assert_close(two[name].cpu(), weights, rtol=0, atol=1e-10)

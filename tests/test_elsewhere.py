@@ -17,12 +17,13 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from outputs import NOTEBOOK, ROOT, same_outputs
+from cells import NOTEBOOK, ROOT, code_cells, has_mnist, has_tag, read
+from outputs import same_outputs
 
 RAW = ROOT / "data" / "MNIST" / "raw"
 SHORT = {"epochs": 1, "fine_epochs": 1, "data_root": str(ROOT / "data")}
 
-needs_mnist = pytest.mark.skipif(not RAW.exists(), reason="MNIST is not in data/")
+needs_mnist = pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
 needs_packed_mnist = pytest.mark.skipif(len(list(RAW.glob("*.gz"))) < 4, reason="MNIST's .gz files are not in data/")
 
 
@@ -90,9 +91,7 @@ def merged(outputs):
 def assert_same(expected, fresh, ignored=()):
     """The code cells of two executed notebooks have the same outputs; progress bars (stderr) of `ignored` left out."""
     fresh = {cell.id: cell for cell in fresh.cells}
-    for cell in expected.cells:
-        if cell.cell_type != "code":
-            continue
+    for cell in code_cells(expected):
         assert fresh[cell.id].execution_count is not None
         outputs = [output for output in merged(fresh[cell.id].outputs)
                    if not (cell.id in ignored and output.get("name") == "stderr")]
@@ -101,9 +100,9 @@ def assert_same(expected, fresh, ignored=()):
 
 def short_notebook():
     """The notebook with fewer epochs."""
-    nb = nbformat.read(NOTEBOOK, as_version=4)
+    nb = read()
     for cell in nb.cells:
-        if "parameters" in cell.metadata.get("tags", []):
+        if has_tag(cell, "parameters"):
             cell.source += "".join(f"\n{name} = {value!r}" for name, value in SHORT.items())
     return nb
 
@@ -124,14 +123,13 @@ def test_alone_in_an_empty_folder(tmp_path, proxy):
     jupyter("nbconvert", "--to", "notebook", "--execute", "--inplace", NOTEBOOK.name, cwd=tmp_path,
             env=behind(proxy.server_port))
     assert proxy.served == {path.name for path in RAW.glob("*.gz")}
-    stored, fresh = (nbformat.read(path, as_version=4) for path in (NOTEBOOK, tmp_path / NOTEBOOK.name))
-    assert_same(stored, fresh, ignored=["get-data"])
+    assert_same(read(), read(tmp_path / NOTEBOOK.name), ignored=["get-data"])
     assert {path.name for path in tmp_path.iterdir()} == {NOTEBOOK.name, "data", "mnist-feedforward.pth"}
 
 
 def test_without_data_or_network(tmp_path):
     """One clear sentence, in the cell that gets the data."""
-    nb = nbformat.read(NOTEBOOK, as_version=4)
+    nb = read()
     client = NotebookClient(nb, timeout=170, resources={"metadata": {"path": tmp_path}})
     with pytest.raises(CellExecutionError) as failure:
         client.execute(env=behind(port=9))
@@ -145,7 +143,7 @@ def test_without_data_or_network(tmp_path):
 def test_jupyter_execute(tmp_path, by_nbclient):
     nbformat.write(short_notebook(), tmp_path / NOTEBOOK.name)
     jupyter("execute", "--inplace", NOTEBOOK.name, cwd=tmp_path)
-    assert_same(by_nbclient, nbformat.read(tmp_path / NOTEBOOK.name, as_version=4))
+    assert_same(by_nbclient, read(tmp_path / NOTEBOOK.name))
 
 
 @needs_mnist

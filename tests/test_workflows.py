@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from outputs import ROOT
+from cells import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
