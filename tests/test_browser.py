@@ -1,0 +1,224 @@
+"""The notebook in JupyterLab, started as `make lab` starts it, and in Notebook 7: a real Chromium opens and runs it.
+
+Everything happens on a copy in a temporary folder. Each test leaves a screenshot in build/.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from cells import BUILD, NOTEBOOK, ROOT, has_mnist
+from outputs import VARIES, VARIES_REPLACED
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+# In continuous integration on Linux, Chromium has to be there.
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
+                       reason="there is no Chromium here"),
+    pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/"),
+    pytest.mark.timeout(300),
+]
+
+LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
+NOTEBOOK7 = ["notebook", NOTEBOOK.name]
+
+# Reads the model: cells far down the page may not be drawn.
+CELLS = """() => {
+  const cells = jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
+  return cells.map(cell => cell.toJSON());
+}"""
+READY = """() => {
+  const panel = window.jupyterapp?.shell.currentWidget;
+  return panel?.content?.model?.sharedModel.cells.length > 1
+      && panel.sessionContext?.session?.kernel?.status === 'idle';
+}"""
+RUN_ALL = "() => jupyterapp.commands.execute('notebook:run-all-cells')"
+# Whether every picture in the cell has been drawn, or every equation typeset.
+DRAWN = """async index => {
+  const content = jupyterapp.shell.currentWidget.content;
+  await content.scrollToItem(index, 'center');
+  for (let wait = 0; wait < 50; wait++) {
+    const node = content.widgets[index].node;
+    const pictures = [...node.querySelectorAll('.jp-OutputArea img')];
+    const drawn = pictures.length + node.querySelectorAll('mjx-container svg, mjx-container mjx-math').length;
+    if (drawn > 0 && pictures.every(picture => picture.naturalWidth > 0)) return drawn;
+    await new Promise(done => setTimeout(done, 100));
+  }
+  return 0;
+}"""
+# How many lines a cell has printed, looked at twenty times a second.
+WATCH = """index => {
+  const area = jupyterapp.shell.currentWidget.content.widgets[index].model.outputs;
+  window.seen = [];
+  setInterval(() => {
+    const text = area.toJSON().map(output => [output.text].flat().join('')).join('');
+    window.seen.push(text.split('\\n').length - 1);
+  }, 50);
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One browser for all tests, with a home folder of its own."""
+    assert CHROMIUM, "Continuous integration needs Chromium: install it as chromium or google-chrome."
+    home = tmp_path_factory.mktemp("browser-home")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, env=os.environ | {"HOME": str(home)},
+                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+def start(command, app, folder):
+    """Start a Jupyter server on a copy of the notebook in `folder`. Returns (process, address of the notebook)."""
+    work, settings = folder / "work", folder / "settings"
+    work.mkdir()
+    shutil.copy(NOTEBOOK, work)
+    (work / "data").symlink_to(ROOT / "data", target_is_directory=True)
+    news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    env = os.environ | {
+        "JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "JUPYTER_DATA_DIR": str(folder / "share"), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_TOKEN": token}
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", *command, "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+             "--ServerApp.port_retries=0", "--allow-root", f"--{app}.expose_app_in_browser=True"],
+            cwd=work, env=env, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    for attempt in range(300):
+        try:
+            urllib.request.urlopen(f"{address}/api/status?token={token}", timeout=5).close()
+            break
+        except (OSError, urllib.error.URLError):
+            assert process.poll() is None, (folder / "server.log").read_text()
+            time.sleep(0.1)
+    page = "lab/tree" if command[0] == "lab" else "notebooks"
+    return process, f"{address}/{page}/{NOTEBOOK.name}?token={token}"
+
+
+@pytest.fixture
+def opened(chromium, tmp_path, request):
+    """The notebook, open in the program that `request.param` names."""
+    command, app = request.param
+    process, address = start(command, app, tmp_path)
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    page.wait_for_function(READY)
+    yield page
+    page.close()
+    process.terminate()
+    process.wait(timeout=30)
+
+
+in_lab = pytest.mark.parametrize("opened", [(LAB, "LabApp")], indirect=True, ids=["lab"])
+in_notebook7 = pytest.mark.parametrize("opened", [(NOTEBOOK7, "JupyterNotebookApp")], indirect=True, ids=["notebook7"])
+
+
+def number(page, name):
+    """The position of the cell with this id."""
+    return [cell["id"] for cell in page.evaluate(CELLS)].index(name)
+
+
+def text(cell):
+    return "".join("".join(output.get("text", "")) for output in cell["outputs"])
+
+
+def without_varying(text):
+    return VARIES.sub(VARIES_REPLACED, text)
+
+
+def run_all(page):
+    """Run all cells and check that every one ran, in order, and none failed. Returns the cells by their id."""
+    assert page.evaluate(RUN_ALL) is True, [
+        output for cell in page.evaluate(CELLS) for output in cell.get("outputs", []) if output["output_type"] == "error"]
+    cells = page.evaluate(CELLS)
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    counts = [cell["execution_count"] for cell in code]
+    assert counts == list(range(counts[0], counts[0] + len(code)))
+    assert not [output for cell in code for output in cell["outputs"]
+                if output["output_type"] == "error" or output.get("name") == "stderr"]
+    return {cell["id"]: cell for cell in cells}
+
+
+def check_drawn(page, cells, screenshot):
+    """Every picture and every equation appears on the page when the reader gets there."""
+    pictures = [name for name, cell in cells.items()
+                if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))]
+    equations = [name for name, cell in cells.items()
+                 if cell["cell_type"] == "markdown" and "$" in "".join(cell["source"])]
+    assert len(pictures) > 5 and equations
+    for name in equations + pictures:
+        assert page.evaluate(DRAWN, list(cells).index(name)), f"nothing drawn for cell {name}"
+    for name in (equations[0], "curves"):
+        page.evaluate(DRAWN, list(cells).index(name))
+        page.screenshot(path=BUILD / f"{screenshot}-{name}.png")
+
+
+@in_lab
+def test_lab(opened):
+    """Run all; change a setting and run again; restart the kernel half-way and run all."""
+    page = opened
+    BUILD.mkdir(exist_ok=True)
+    stored = page.evaluate(CELLS)
+    page.evaluate(WATCH, number(page, "first-fit"))
+    cells = run_all(page)
+    assert {1, 2, 3, 4, 5} <= set(page.evaluate("window.seen")), "the epochs' lines did not appear one by one"
+    for before in stored:
+        if before["cell_type"] == "code":
+            assert without_varying(text(before)) == without_varying(text(cells[before["id"]]))
+    check_drawn(page, cells, "lab")
+
+    settings = "hidden_size = 64\nepochs = 1\nfine_epochs = 1"
+    page.evaluate("""([index, lines]) => {
+      const cell = jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel;
+      cell.setSource(cell.getSource() + '\\n' + lines);
+    }""", [number(page, "parameters"), settings])
+    cells = run_all(page)
+    assert "[64, 784]" in text(cells["model-create"]) and text(cells["first-fit"]).count("\n") == 1
+    page.evaluate(DRAWN, list(cells).index("hidden-units"))
+    page.screenshot(path=BUILD / "lab-changed.png")
+
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells').then(done => { window.done = done; }); }")
+    half_way = number(page, "first-fit")
+    page.wait_for_function("""index => {
+      const cell = jupyterapp.shell.currentWidget.content.widgets[index].model;
+      return cell.executionState === 'running';
+    }""", arg=half_way)
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:restart-kernel').then(() => { window.again = true; }); }")
+    page.click(".jp-Dialog .jp-mod-accept")
+    page.wait_for_function("() => window.done === false && window.again")
+    page.wait_for_function(READY)
+    page.screenshot(path=BUILD / "lab-restarted.png")
+    assert page.evaluate(CELLS)[half_way + 2]["execution_count"] is None
+    cells = run_all(page)
+    assert cells["parameters"]["execution_count"] == 1
+    page.evaluate(DRAWN, list(cells).index("hidden-units"))
+    page.screenshot(path=BUILD / "lab-after-restart.png")
+
+
+@in_notebook7
+def test_notebook7(opened):
+    BUILD.mkdir(exist_ok=True)
+    cells = run_all(opened)
+    assert "test accuracy 0.9" in text(cells["save-check"])
+    check_drawn(opened, cells, "notebook7")

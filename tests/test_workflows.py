@@ -1,0 +1,47 @@
+"""The files that GitHub reads are what GitHub expects, as far as their schemas say."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from cells import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def commands(workflow):
+    """Every shell command of a workflow, as one text."""
+    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    return "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
+
+
+@pytest.mark.parametrize("schema, files", [
+    ("vendor.github-workflows", WORKFLOWS),
+    ("custom.github-workflows-require-timeout", WORKFLOWS),
+    ("vendor.citation-file-format", [ROOT / "CITATION.cff"]),
+])
+def test_schema(schema, files):
+    done = subprocess.run([sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *files],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_systems_and_pythons():
+    matrix = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix == {"os": ["ubuntu-latest", "macos-latest", "windows-latest"], "python": ["3.11", "3.12", "3.13"]}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_named_files_exist(workflow):
+    names = set(re.findall(r"\S+\.(?:txt|py|ipynb)\b", commands(workflow)))
+    names = {name for name in names if not name.startswith((".venv", "build/"))} - {"newest.txt"}
+    assert names and not [name for name in names if not (ROOT / name).exists()]
+
+
+def test_the_same_as_ci_run():
+    """On Linux the workflow does what .ci/run does."""
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in commands(ROOT / ".github" / "workflows" / "test.yml")
