@@ -23,7 +23,8 @@ from jovian_server import JovianServer
 from outputs import same_outputs
 
 SETTLED = ["environment.yml", "requirements.txt"]
-CELL = {cell.id: cell.source for cell in read().cells}["jovian-commit"]
+SOURCES = {cell.id: cell.source for cell in read().cells}
+CELL = SOURCES["jovian-function"] + "\n\n" + SOURCES["jovian-commit"]
 
 
 def closed_port():
