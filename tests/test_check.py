@@ -17,7 +17,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from cells import NOTEBOOK, ROOT
-from outputs import PIXEL_TOLERANCE, VARIES, VARIES_REPLACED, same_outputs, same_picture
+from execute import refreshed
+from outputs import PIXEL_TOLERANCE, VARIES, VARIES_REPLACED, same_outputs, same_picture, varies
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, {}])\nplt.show()"
 CELLS = [("number", "print('accuracy', 0.9652)"), ("duration", "print('it took ⟨0.3 s⟩')"),
@@ -197,5 +198,21 @@ def test_what_make_refresh_takes_for_the_same():
     assert same_outputs([picture_output(drawn(), words)], [picture_output(drawn(3.5), words)])
     assert not same_outputs([picture_output(drawn(), words)], [picture_output(drawn(3.5), words + "!")])
     assert not same_outputs([picture_output(drawn())], [])
+    assert varies(picture_output(drawn(), words)) and not varies(picture_output(drawn()))
     took = [new_output("stream", name="stdout", text=f"it took ⟨{seconds} s⟩") for seconds in (1, 2)]
     assert same_outputs(took[:1], took[1:])
+
+
+def executed(*sources):
+    """A small notebook, executed by `refreshed` with its outputs stored as `stored` has them."""
+    nb = new_notebook(cells=[new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)])
+    return refreshed(nb)
+
+
+def test_make_refresh_keeps_the_figures_of_one_run_together():
+    clock = "import time; print(f'⟨{time.perf_counter()}⟩')"
+    first = executed(clock, clock, "print(1)")
+    assert refreshed(first) == first
+    first.cells[2].source = "print(2)"
+    second = refreshed(first)
+    assert [second.cells[i].outputs != first.cells[i].outputs for i in range(3)] == [True, True, True]

@@ -13,8 +13,8 @@ import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from cells import BUILD, NOTEBOOK, ROOT, has_tag, read
-from outputs import png, same_outputs
+from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
+from outputs import png, same_outputs, varies
 
 README_PICTURE = ROOT / ".github" / "curves.png"
 # The kernel warns of what is no danger here: that it listens on this computer without encryption.
@@ -58,12 +58,18 @@ def run():
 
 
 def refreshed(stored):
-    """Execute a notebook and return it anew; a cell whose outputs are the same keeps the stored ones."""
+    """Execute a notebook and return it anew.
+
+    A cell whose outputs are the same keeps the stored ones. But if any cell's are not, what varies (durations)
+    is taken from this run in every cell, so that the figures of one run stand together.
+    """
     fresh = copy.deepcopy(stored)
     NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
                    resources={"metadata": {"path": ROOT}}, extra_arguments=QUIET).execute()
-    for before, after in zip(stored.cells, fresh.cells):
-        if after.cell_type == "code" and same_outputs(before.outputs, after.outputs):
+    pairs = list(zip(code_cells(stored), code_cells(fresh)))
+    same = [same_outputs(before.outputs, after.outputs) for before, after in pairs]
+    for (before, after), is_same in zip(pairs, same):
+        if is_same and (all(same) or not any(map(varies, after.outputs))):
             after.outputs = before.outputs
     fresh.metadata = stored.metadata
     return fresh

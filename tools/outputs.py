@@ -34,6 +34,12 @@ def is_varying_picture(output):
     return output.get("data", {}).get("text/plain", "").startswith(VARYING_PICTURE)
 
 
+def varies(output):
+    """Whether anything in an output may differ from run to run."""
+    texts = output.get("data", {"text": output.get("text")}).items()
+    return any(VARIES.search(text) for mime, text in texts if mime != "image/png" and isinstance(text, str))
+
+
 def same_picture(stored, fresh, name=None):
     """Whether two PNG files (bytes) show the same picture.
 
