@@ -277,6 +277,13 @@ def test_fit_trains_on_the_training_data_only():
     assert model.weight.item() == 1.0
 
 
+def test_fit_trains_and_evaluate_evaluates():
+    """Layers such as dropout behave differently in training: the model must know which it is."""
+    model, modes = one_weight(), []
+    fit(2, 0.1, model, lambda out, yb: modes.append(model.training) or F.mse_loss(out, yb), [(XB, YB)], [(XB, YB)])
+    assert modes == [True, False, True, False]
+
+
 def test_fit_of_no_epochs_does_nothing():
     model = one_weight()
     assert fit(0, 0.1, model, F.mse_loss, [(XB, YB)], [(XB, YB)]) == ([], [])
