@@ -41,7 +41,7 @@ def pytest_collectstart(collector):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Refuse a notebook in which a cell would not be checked."""
+    """Refuse a notebook in which a cell would not be checked; without MNIST, skip what needs it."""
     notebooks = {}
     for item in items:
         if isinstance(item, IPyNbCell):
@@ -58,8 +58,6 @@ def pytest_collection_modifyitems(config, items):
             faults.append("the code cells were not all executed once, top to bottom: run make refresh")
         if faults:
             raise pytest.UsageError(f"{notebook.name}: {'; '.join(faults)}.")
-
-
     if not has_mnist():
         for item in items:
             if isinstance(item, IPyNbCell) or "fresh_and_values" in item.fixturenames:

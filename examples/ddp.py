@@ -1,10 +1,12 @@
-"""The notebook's training on several processes, with the notebook's own functions.
+"""The notebook's first epochs of training on several processes, with the notebook's own functions.
 
     torchrun --standalone --nproc-per-node 2 examples/ddp.py
 
 Each process holds a copy of the model and takes its part of every batch. When `loss_batch` calls
 `backward`, DistributedDataParallel averages the gradients of all processes. So every copy takes the same
 step, the one that a single process would take with the whole batch. On GPUs there is one process per GPU.
+
+MNIST has to be in data/ (python data/prepare.py). The weights go to mnist-ddp.pth in the current folder.
 """
 
 import contextlib
@@ -44,6 +46,7 @@ class PartOfEachBatch:
 
 
 def main():
+    """Train in one of the processes; the first prints, and saves the weights."""
     on_gpu = torch.cuda.is_available()
     dist.init_process_group("nccl" if on_gpu else "gloo")
     rank, world_size = dist.get_rank(), dist.get_world_size()

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from cells import definitions, read
-from execute import refreshed
+from execute import executed, refreshed
 from prose import answers, asking_cell
 
 
@@ -20,8 +20,9 @@ def fresh_and_values(stored):
     """The notebook executed anew as `make refresh` does it, and what the claims in its text come to."""
     asking = copy.deepcopy(stored)
     asking.cells.append(asking_cell(stored))
-    executed = refreshed(asking)
-    return executed, answers(executed.cells.pop())
+    run = executed(asking)
+    values = answers(run.cells.pop())
+    return refreshed(stored, run), values
 
 
 @pytest.fixture(scope="session")

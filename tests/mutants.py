@@ -115,7 +115,7 @@ BY_HAND = [
     ("confident-mistakes", "descending=True", "descending=False"),
     ("confident-mistakes-picture", "{labels[index]}, read as {predictions[index]}",
      "{predictions[index]}, read as {labels[index]}"),
-    ("hidden-units", "model.linear1.weight", "initial_weights if 'initial_weights' in globals() else -model.linear1.weight"),
+    ("hidden-units", "model.linear1.weight", "-model.linear1.weight"),
     ("test-predict", "train=False", "train=True"),
     ("drift", "torch.nextafter(nudged[0], torch.ones_like(nudged[0]))", "nudged[0] + 0.01"),
     ("drift", "distances(models)]\n    for", "[0.0] * copies]\n    for"),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import nbformat
 
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
-CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,12}})?<!--\s*(?P<inside>[\d.e-]+\s+)?"
+CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,20}})?<!--\s*(?P<inside>[\d.e-]+\s+)?"
                    r"(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
 # Not prose: code, formulas, addresses, and the numbers of headings and lists.
@@ -64,9 +64,9 @@ def claims(nb):
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             for match in CLAIM.finditer(cell.source):
-                if match["kind"]:
-                    number = (match["inside"] or match["before"]).strip()
-                    found.append(Claim(cell.id, sentence_around(cell.source, match.start()), number,
+                number = match["inside"] or match["before"]
+                if match["kind"] and number:
+                    found.append(Claim(cell.id, sentence_around(cell.source, match.start()), number.strip(),
                                        match["kind"], match["expression"]))
     return found
 

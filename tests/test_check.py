@@ -1,6 +1,7 @@
 """Nothing slips past the check: each gap that nbval leaves by itself, shown closed on a small notebook."""
 
 import base64
+import copy
 import io
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from cells import NOTEBOOK, ROOT
-from execute import refreshed
+from execute import executed, refreshed
 from outputs import PIXEL_TOLERANCE, VARIES, VARIES_REPLACED, same_outputs, same_picture, varies
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, {}])\nplt.show()"
@@ -203,16 +204,12 @@ def test_what_make_refresh_takes_for_the_same():
     assert same_outputs(took[:1], took[1:])
 
 
-def executed(*sources):
-    """A small notebook, executed by `refreshed` with its outputs stored as `stored` has them."""
-    nb = new_notebook(cells=[new_code_cell(source, id=f"cell-{i}") for i, source in enumerate(sources)])
-    return refreshed(nb)
-
-
 def test_make_refresh_keeps_the_figures_of_one_run_together():
     clock = "import time; print(f'⟨{time.perf_counter()}⟩')"
-    first = executed(clock, clock, "print(1)")
-    assert refreshed(first) == first
-    first.cells[2].source = "print(2)"
-    second = refreshed(first)
+    cells = [new_code_cell(source, id=f"cell-{i}") for i, source in enumerate([clock, clock, "print(1)"])]
+    first = executed(new_notebook(cells=cells))
+    assert refreshed(first, executed(first)) == first
+    changed = copy.deepcopy(first)
+    changed.cells[2].source = "print(2)"
+    second = refreshed(changed, executed(changed))
     assert [second.cells[i].outputs != first.cells[i].outputs for i in range(3)] == [True, True, True]

@@ -22,7 +22,7 @@ from cells import NOTEBOOK, ROOT, has_mnist, read
 from jovian_server import JovianServer
 from outputs import same_outputs
 
-SETTLED = ["environment.yml", "requirements.txt"]
+ATTACHED = ["environment.yml", "requirements.txt"]
 SOURCES = {cell.id: cell.source for cell in read().cells}
 CELL = SOURCES["jovian-function"] + "\n\n" + SOURCES["jovian-commit"]
 
@@ -53,7 +53,7 @@ def jovian(tmp_path):
     project, home = tmp_path / "project", tmp_path / "home"
     project.mkdir()
     (home / ".jovian").mkdir(parents=True)
-    for name in [NOTEBOOK.name, *SETTLED]:
+    for name in [NOTEBOOK.name, *ATTACHED]:
         shutil.copy(ROOT / name, project)
     # Whatever else the client looks up (its newest version, four times in five) goes to a closed port.
     env = os.environ | {"HOME": str(home), "USERPROFILE": str(home), "no_proxy": "127.0.0.1"}
@@ -112,16 +112,16 @@ def assert_holds(jovian, version):
     gist, = jovian.server.gists.values()
     assert len(gist["versions"]) == version
     assert gist["versions"][-1] == {("", name): (jovian.project / name).read_bytes()
-                                    for name in [NOTEBOOK.name, *SETTLED]}
+                                    for name in [NOTEBOOK.name, *ATTACHED]}
 
 
 def assert_is_clone(jovian, folder):
     assert folder.name == "04-feedforward-nn"
-    assert {path.name for path in folder.iterdir()} == {NOTEBOOK.name, *SETTLED, ".jovianrc"}
+    assert {path.name for path in folder.iterdir()} == {NOTEBOOK.name, *ATTACHED, ".jovianrc"}
     cloned = folder / NOTEBOOK.name
     assert without_kernelspec(cloned) == without_kernelspec(jovian.project / NOTEBOOK.name)
     nbformat.validate(read(cloned))
-    for name in SETTLED:
+    for name in ATTACHED:
         assert (folder / name).read_bytes() == (jovian.project / name).read_bytes()
 
 

@@ -57,27 +57,34 @@ def run():
     print(f"To read it, open {html.relative_to(ROOT)} in a browser. To work with it: make lab.")
 
 
-def refreshed(stored):
-    """Execute a notebook and return it anew.
-
-    A cell whose outputs are the same keeps the stored ones. But if any cell's are not, what varies (durations)
-    is taken from this run in every cell, so that the figures of one run stand together.
-    """
-    fresh = copy.deepcopy(stored)
+def executed(nb):
+    """A copy of a notebook, executed."""
+    fresh = copy.deepcopy(nb)
     NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
                    resources={"metadata": {"path": ROOT}}, extra_arguments=QUIET).execute()
-    pairs = list(zip(code_cells(stored), code_cells(fresh)))
+    return fresh
+
+
+def refreshed(stored, fresh):
+    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones.
+
+    But if any cell's are not, what varies (durations) is taken from the fresh run in every cell, so that the
+    figures of one run stand together.
+    """
+    result = copy.deepcopy(fresh)
+    pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
     same = [same_outputs(before.outputs, after.outputs) for before, after in pairs]
     for (before, after), is_same in zip(pairs, same):
         if is_same and (all(same) or not any(map(varies, after.outputs))):
             after.outputs = before.outputs
-    fresh.metadata = stored.metadata
-    return fresh
+    result.metadata = stored.metadata
+    return result
 
 
 def refresh():
     """Execute the notebook in place, and take the README's picture from it."""
-    nb = refreshed(read())
+    stored = read()
+    nb = refreshed(stored, executed(stored))
     nbformat.write(nb, NOTEBOOK)
     README_PICTURE.write_bytes(picture(nb, "curves"))
 

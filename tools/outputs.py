@@ -54,8 +54,8 @@ def same_picture(stored, fresh, name=None):
         return True
     if name is not None:
         BUILD.mkdir(exist_ok=True)
-        for kind, image in zip(("stored", "fresh", "difference"), (*images, difference)):
-            image.save(BUILD / f"{name}-{kind}.png")
+        for which, image in zip(("stored", "fresh", "difference"), (*images, difference)):
+            image.save(BUILD / f"{name}-{which}.png")
     return False
 
 
