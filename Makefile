@@ -39,6 +39,10 @@ matrix mutants: .venv/installed-tests
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
+bench: .venv/installed .venv-bench/installed
+	@$(BIN)/python data/prepare.py
+	@.venv-bench/bin/python benchmarks/bench.py
+
 .venv-bench/installed: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt

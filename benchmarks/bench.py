@@ -22,7 +22,8 @@ from draw import draw
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
-PATIENCE = 30   # seconds in all after which a contender, from its third epoch on, sits out the rest of the rounds
+PATIENCE = 30   # seconds in all after which a contender that has done two epochs sits out the remaining rounds
+FEWER = 4       # epochs with all threads, which can take long: threads that share a busy core wait for each other
 SIZES = [(hidden, 100) for hidden in (32, 128, 512, 2048, 4096)] + [(32, batch) for batch in (10, 1000, 10_000)]
 PACKAGES = ["torch", "torchvision", "jax", "scikit-learn", "keras", "lightning", "skorch", "fastai", "numpy"]
 
@@ -39,7 +40,6 @@ class Contender:
             text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env={
                 **os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"})
         self.name, self.turns = name, []
-        self.answer()
 
     def answer(self):
         line = self.process.stdout.readline()
@@ -73,17 +73,21 @@ def prepare(file):
              valid=shuffled[:12_000], train=shuffled[12_000:])
 
 
-def rounds(data, core):
-    """All contenders, an epoch each per round. Returns their results by name."""
-    contenders = []
-    for name in CONTENDERS:
-        print("starting", name, flush=True)
-        contenders.append(Contender(name, data, core))
-    for number in range(EPOCHS):
+def started(contenders):
+    """Wait until every one is ready for its first epoch."""
+    for contender in contenders:
+        contender.answer()
+    return contenders
+
+
+def rounds(names, epochs, data, core):
+    """Contenders in turns, an epoch each per round. Returns their results by name."""
+    contenders = started([Contender(name, data, core) for name in names])
+    for number in range(epochs):
         for contender in contenders:
-            if number < 3 or sum(turn["seconds"] for turn in contender.turns) < PATIENCE:
+            if number < 2 or sum(turn["seconds"] for turn in contender.turns) < PATIENCE:
                 contender.turn()
-        print(f"round {number + 1} of {EPOCHS}", flush=True)
+        print(f"round {number + 1} of {epochs}", flush=True)
     return {contender.name: contender.result() for contender in contenders}
 
 
@@ -91,7 +95,7 @@ def scaling(data, core):
     """Seconds per epoch of the notebook's loop and of JAX, by hidden size and batch size: three rounds after a first."""
     rows = []
     for hidden, batch in SIZES:
-        pair = [Contender(name, data, core, hidden, batch) for name in ("notebook's loop, float32", "JAX")]
+        pair = started([Contender(name, data, core, hidden, batch) for name in ("notebook's loop, float32", "JAX")])
         for number in range(4):
             for contender in pair:
                 contender.turn()
@@ -155,21 +159,23 @@ def machine():
 
 
 def measure():
+    """Measure part by part; what is done is in the file, whatever becomes of the rest."""
     start = time.perf_counter()
     core = max(os.sched_getaffinity(0))
+    float32 = [name for name in CONTENDERS if "float64" not in name]
+    results = {"machine": machine()}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "mnist.npz"
         prepare(data)
-        results = {"machine": machine()}
-        print("\n`make run`", flush=True)
-        results["make_run"] = make_run()
-        for threads, pinned in (("one", core), ("all", None)):
-            print(f"\nthreads: {threads}", flush=True)
-            results[threads] = rounds(data, pinned)
-        print("\nscaling", flush=True)
-        results["scaling"] = scaling(data, core)
-    results["minutes"] = round((time.perf_counter() - start) / 60, 1)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        for part, measured in [
+                ("make_run", make_run),
+                ("one", lambda: rounds(CONTENDERS, EPOCHS, data, core)),
+                ("scaling", lambda: scaling(data, core)),
+                ("all", lambda: rounds(float32, FEWER, data, None))]:
+            print(f"\n{part}", flush=True)
+            results[part] = measured()
+            results["minutes"] = round((time.perf_counter() - start) / 60, 1)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
