@@ -3,7 +3,7 @@
 # make lab      open the notebook in JupyterLab
 # make refresh  execute the notebook in place
 # make matrix   the strict check in every way that this machine can run it (an hour the first time)
-# make bench    compare with other libraries: benchmarks/README.md (20 minutes)
+# make bench    compare with other libraries: benchmarks/README.md
 # make mutants  change the code in small ways: does a check notice? (an hour)
 PYTHON ?= python3
 BIN := .venv/bin
