@@ -3,11 +3,12 @@
 # make lab      open the notebook in JupyterLab
 # make refresh  execute the notebook in place
 # make matrix   the strict check in every way that this machine can run it (an hour the first time)
+# make bench    compare with other libraries: benchmarks/README.md
 # make mutants  change the code in small ways: does a check notice? (an hour)
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lab refresh matrix mutants
+.PHONY: run test lab refresh matrix bench mutants
 run: .venv/installed
 	@$(BIN)/python tools/execute.py run
 
@@ -36,4 +37,13 @@ matrix mutants: .venv/installed-tests
 
 .venv/installed-tests: .venv/installed tests/requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+bench: .venv/installed .venv-bench/installed
+	@$(BIN)/python data/prepare.py
+	@.venv-bench/bin/python benchmarks/bench.py
+
+.venv-bench/installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

@@ -1,0 +1,186 @@
+"""Compare ways to train the notebook's network. `make bench` calls this.
+
+    python benchmarks/bench.py        measure everything, then draw
+    python benchmarks/bench.py draw   only draw the table and the pictures anew, from results.json
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from contenders import CONTENDERS, EPOCHS, ROOT
+from draw import draw
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
+PATIENCE = 30   # seconds in all after which a contender that has done two epochs sits out the remaining rounds
+FEWER = 4       # epochs with all threads, which can take long: threads that share a busy core wait for each other
+SIZES = [(hidden, 100) for hidden in (32, 128, 512, 2048, 4096)] + [(32, batch) for batch in (10, 1000, 10_000)]
+PACKAGES = ["torch", "torchvision", "jax", "scikit-learn", "keras", "lightning", "skorch", "fastai", "numpy"]
+
+
+class Contender:
+    """A process that trains an epoch when told."""
+
+    def __init__(self, name, data, core=None, hidden=32, batch=100):
+        # One thread means one core: every library then starts a single thread by itself.
+        pin = None if core is None else lambda: os.sched_setaffinity(0, {core})
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, HERE / "contenders.py", name, str(hidden), str(batch), data], preexec_fn=pin, cwd=HERE,
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, env={
+                **os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"})
+        self.name, self.turns = name, []
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.log.seek(0)
+            sys.exit(f"{self.name} stopped:\n{self.log.read()[-3000:]}")
+        return json.loads(line)
+
+    def turn(self):
+        """Train one epoch; remember seconds and accuracy."""
+        print("go", file=self.process.stdin, flush=True)
+        self.turns.append(self.answer())
+
+    def result(self):
+        """End the process. Returns seconds of the first epoch, of each later one, and the last accuracy."""
+        self.process.stdin.close()
+        self.process.wait()
+        seconds = [round(turn["seconds"], 5) for turn in self.turns]
+        return {"first": seconds[0], "seconds": seconds[1:], "epochs": len(seconds),
+                "accuracy": self.turns[-1]["accuracy"]}
+
+
+def prepare(file):
+    """Write images, labels and the notebook's split to a file that every contender reads."""
+    import torch
+    from torchvision.datasets import MNIST
+    mnist = MNIST(ROOT / "data")
+    torch.manual_seed(1)
+    shuffled = torch.randperm(len(mnist)).numpy()
+    np.savez(file, images=mnist.data.numpy().reshape(-1, 784), labels=mnist.targets.numpy(),
+             valid=shuffled[:12_000], train=shuffled[12_000:])
+
+
+def started(contenders):
+    """Wait until every one is ready for its first epoch."""
+    for contender in contenders:
+        contender.answer()
+    return contenders
+
+
+def rounds(names, epochs, data, core):
+    """Contenders in turns, an epoch each per round. Returns their results by name."""
+    contenders = started([Contender(name, data, core) for name in names])
+    for number in range(epochs):
+        for contender in contenders:
+            if number < 2 or sum(turn["seconds"] for turn in contender.turns) < PATIENCE:
+                contender.turn()
+        print(f"round {number + 1} of {epochs}", flush=True)
+    return {contender.name: contender.result() for contender in contenders}
+
+
+def scaling(data, core):
+    """Seconds per epoch of the notebook's loop and of JAX, by hidden size and batch size: three rounds after a first."""
+    rows = []
+    for hidden, batch in SIZES:
+        pair = started([Contender(name, data, core, hidden, batch) for name in ("notebook's loop, float32", "JAX")])
+        for number in range(4):
+            for contender in pair:
+                contender.turn()
+        rows += [{"name": contender.name, "hidden": hidden, "batch": batch, **contender.result()} for contender in pair]
+        print(f"hidden size {hidden}, batch size {batch}", flush=True)
+    return rows
+
+
+PROBE = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def seconds_and_memory(*command):
+    """Run a command. Returns seconds and the peak memory in MiB of the largest process that it started."""
+    probe = subprocess.run([sys.executable, "-c", PROBE, *map(str, command)], cwd=ROOT, check=True, text=True,
+                           stdout=subprocess.PIPE)
+    return [float(number) for number in probe.stdout.split()]
+
+
+def part_of(cell, heading):
+    """What a cell of the notebook is for."""
+    if "import torch\n" in cell.source:
+        return "imports"
+    if "plt.show()" in cell.source or "show_varying(fig)" in cell.source:
+        return "pictures"
+    if heading.startswith("1."):
+        return "data"
+    if any(word in cell.source for word in ("fit(", "drift(", "evaluate(")) and "def fit(" not in cell.source:
+        return "training"
+    return "everything else"
+
+
+def make_run():
+    """Seconds of `make run`, part by part, and its peak memory beside that of importing torch alone."""
+    import nbformat
+    seconds, memory = seconds_and_memory("make", "-o", ".venv/installed", "run")
+    import_seconds, import_memory = seconds_and_memory(ROOT / ".venv" / "bin" / "python", "-c", "import torch")
+    parts, heading = {}, ""
+    for cell in nbformat.read(ROOT / "build" / "04-feedforward-nn.ipynb", as_version=4).cells:
+        if cell.cell_type == "markdown":
+            heading = next((line[3:] for line in cell.source.splitlines() if line.startswith("## ")), heading)
+        else:
+            part = part_of(cell, heading)
+            parts[part] = parts.get(part, 0) + cell.metadata.papermill.duration
+    parts["starting Python and the kernel, writing HTML"] = seconds - sum(parts.values())
+    return {"seconds": seconds, "parts": parts, "peak_mib": memory, "import_torch_mib": import_memory}
+
+
+def machine():
+    """What the figures depend on, and nothing that names the machine."""
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
+    return {"processor": cpu, "cores": os.cpu_count(), "memory_gib": round(memory), "system": platform.system(),
+            "python": platform.python_version(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "date": datetime.date.today().isoformat()}
+
+
+def measure():
+    """Measure part by part; what is done is in the file, whatever becomes of the rest."""
+    start = time.perf_counter()
+    core = max(os.sched_getaffinity(0))
+    float32 = [name for name in CONTENDERS if "float64" not in name]
+    results = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "mnist.npz"
+        prepare(data)
+        for part, measured in [
+                ("make_run", make_run),
+                ("one", lambda: rounds(CONTENDERS, EPOCHS, data, core)),
+                ("scaling", lambda: scaling(data, core)),
+                ("all", lambda: rounds(float32, FEWER, data, None))]:
+            print(f"\n{part}", flush=True)
+            results[part] = measured()
+            results["minutes"] = round((time.perf_counter() - start) / 60, 1)
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([], ["draw"]):
+        sys.exit(__doc__)
+    if not sys.argv[1:]:
+        measure()
+    draw(json.loads(RESULTS.read_text(encoding="utf-8")))
