@@ -15,21 +15,19 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
 RATES = [0.5] * 5 + [0.1] * 5   # the learning rate of each epoch
 EPOCHS = len(RATES)
 
 
 def notebook(dtype, hidden, batch):
     """The notebook's own definitions and settings, as a dictionary of names."""
+    from cells import definitions
     import matplotlib
-    import nbformat
     import torch
     matplotlib.use("Agg")
     torch.set_default_dtype(getattr(torch, dtype))
-    names = {}
-    for cell in nbformat.read(ROOT / "04-feedforward-nn.ipynb", as_version=4).cells:
-        if {"parameters", "definition"} & set(cell.metadata.get("tags", [])):
-            exec(cell.source, names)
+    names = definitions()
     names.update(hidden_size=hidden, batch_size=batch, device=torch.device("cpu"))
     torch.manual_seed(names["seed"])
     return names
@@ -64,14 +62,16 @@ def notebook_loop(dtype, data, hidden, batch, turn):
 def by_hand(dtype, data, hidden, batch, turn):
     import torch
     nb = notebook(dtype, hidden, batch)
-    # The one place to change once the notebook has `fit_by_hand`: take nb["fit_by_hand"].
-    import by_hand as fastest
     images, labels, train, valid = tensors(data)
     model = nb["MnistModel"](784, hidden, 10)
+    weights = [parameter.detach() for parameter in model.parameters()]   # they share the model's memory
     turn(None)
     for rate in RATES:
-        fastest.steps_by_hand(rate, model, images, labels, train[torch.randperm(len(train))], batch)
-        turn(fastest.accuracy_by_hand(model, images, labels, valid))
+        nb["epoch_by_hand"](weights, images, labels, train[torch.randperm(len(train))], rate)
+        with torch.no_grad():
+            right = sum((model(images.index_select(0, part) / 255).argmax(dim=1) == labels[part]).sum().item()
+                        for part in valid.split(1000))
+        turn(right / len(valid))
 
 
 def tensors(data):
