@@ -150,7 +150,7 @@ class Mutant:
     def changes_a_check(self, original):
         """Whether the line that differs is itself a check: then there is nothing for a check to notice."""
         return all(line[1:].strip().startswith(("assert ", "if as_in_the_course"))
-                   for line in self.difference(original).splitlines())
+                   for line in self.difference(original).splitlines() if line.startswith("-"))
 
     def difference(self, original):
         """The lines that differ, with - and + before them."""
@@ -195,7 +195,7 @@ def killed_by(mutant):
         nbformat.write(nb, copy / NOTEBOOK.name)
         stages = [NOTEBOOK.name, "tests/test_prose.py"]
         if has_tag(cell, "definition"):
-            stages.insert(0, "tests/test_functions.py")
+            stages.insert(0, "tests/test_jovian.py" if cell.id == "jovian-function" else "tests/test_functions.py")
         for stage in stages:
             try:
                 status = subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", stage],
