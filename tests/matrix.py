@@ -133,7 +133,7 @@ def main(names):
     if unknown:
         sys.exit(f"There is no row {', '.join(unknown)}. The rows: {'; '.join(row.name for row in ROWS)}.")
     results = []
-    for row in ROWS:
+    for row in sorted(ROWS, key=lambda row: row.threads):
         if not names or row.name in names:
             outcome, seconds, output = check(row)
             print(f"{outcome:8} {seconds:4.0f} s  {row.name}", flush=True)
