@@ -43,7 +43,7 @@ OPERATORS = [f"core/{name}" for name in (
     "ReplaceComparisonOperator_IsNot_Is", "ReplaceUnaryOperator_USub_UAdd", "ReplaceTrueWithFalse",
     "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd", "AddNot", "ExceptionReplacer",
     "NumberReplacer", "ZeroIterationForLoop")]
-N_COSMIC_RAY, SAMPLE = 110, 6
+N_COSMIC_RAY, SAMPLE = 75, 5
 
 # What goes wrong in this field: cell, what stands there, what it becomes.
 BY_HAND = [
