@@ -44,9 +44,9 @@ def run():
     elif status:
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
-    executed = BUILD / NOTEBOOK.name
-    nb = papermill.execute_notebook(NOTEBOOK, executed, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
-    html = executed.with_suffix(".html")
+    copied = BUILD / NOTEBOOK.name
+    nb = papermill.execute_notebook(NOTEBOOK, copied, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
+    html = copied.with_suffix(".html")
     html.write_text(page(nb), encoding="utf-8")
     print()
     for cell in nb.cells:
