@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import torch
 
 from cells import definitions, read
 from execute import executed, refreshed
@@ -39,3 +40,14 @@ def values(fresh_and_values):
 def functions(stored):
     """What the notebook defines, by name."""
     return definitions(stored)
+
+
+@pytest.fixture
+def notebook_precision():
+    """Torch's settings as the notebook's cell `precision` makes them; afterwards as they were."""
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
+    yield
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)

@@ -15,18 +15,13 @@ from cells import ROOT, has_mnist
 EXAMPLE = ROOT / "examples" / "ddp.py"
 
 
-@pytest.fixture(scope="module")
-def example():
+@pytest.fixture
+def example(notebook_precision):
     """The example as a module, with the notebook's functions in it, under its settings."""
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)
     spec = importlib.util.spec_from_file_location("ddp", EXAMPLE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield module
-    torch.set_default_dtype(dtype)
-    torch.set_num_threads(threads)
+    return module
 
 
 def test_the_parts_make_up_the_batch(example):

@@ -13,13 +13,11 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
 from cells import ROOT
 
 CPU = torch.device("cpu")
-torch.set_default_dtype(torch.float64)   # as in the notebook, and the next line too
-torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def names(functions):
-    """The notebook's names, as globals of this file."""
+def names(functions, notebook_precision):
+    """The notebook's names, as globals of this file, under its settings."""
     globals().update({name: functions[name] for name in (
         "split_indices", "BatchedMNIST", "make_loader", "MnistModel", "get_default_device", "to_device",
         "DeviceDataLoader", "accuracy", "loss_batch", "evaluate", "fit", "varies", "check_mnist", "seconds_per_pass", "distances")})
@@ -185,7 +183,7 @@ def one_weight(value=1.0):
     return model
 
 
-XB, YB = torch.tensor([[1.], [2.]]), torch.tensor([[3.], [4.]])
+XB, YB = torch.tensor([[[1.], [2.]], [[3.], [4.]]], dtype=torch.float64)
 # w = 1: errors -2 and -2, mean square 4; gradient = mean(2 · error · x) = (-4 - 8) / 2 = -6.
 
 

@@ -1087,11 +1087,11 @@ print(hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pa
 """
     other = subprocess.run([sys.executable, "-Bc", code], capture_output=True, text=True, timeout=60,
                            env=os.environ | {"ATEN_CPU_CAPABILITY": "default"})
-    threads = torch.get_num_threads()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
         assert digest(prepare.draw(sizes)) == digest(prepare.draw(sizes)) == other.stdout.strip(), other.stderr
     finally:
-        torch.set_default_dtype(torch.float32)
+        torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
 
 
