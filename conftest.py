@@ -3,6 +3,7 @@
 tests/test_check.py shows each gap closed.
 """
 
+import os
 import sys
 from pathlib import Path
 from queue import Empty
@@ -16,6 +17,8 @@ from nbval.plugin import IPyNbCell, IPyNbFile, get_sanitize_patterns  # noqa: E4
 
 from cells import TAGS, code_cells, has_mnist  # noqa: E402
 from outputs import VARIES, VARIES_REPLACED, is_varying_picture, kind, png, same_picture  # noqa: E402
+
+os.environ["TQDM_DISABLE"] = "1"   # nobody watches the notebook's progress bars, and they are not to be stored
 
 LEFT_OUT = "left out for want of MNIST: comparing the notebook's outputs, and the figures in its text, with a run"
 

@@ -5,6 +5,7 @@
 """
 
 import copy
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,8 @@ from outputs import png, same_outputs, varies
 README_PICTURE = ROOT / ".github" / "curves.png"
 # The kernel warns of what is no danger here: that it listens on this computer without encryption.
 QUIET = ["--log-level=ERROR"]
+# Nobody watches the notebook's own progress bars, and they are not to be stored.
+os.environ["TQDM_DISABLE"] = "1"
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
 
 
