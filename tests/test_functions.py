@@ -1,6 +1,9 @@
 """The notebook's functions, taken out of it, against numbers worked out by hand and against properties."""
 
+import contextlib
+import hashlib
 import math
+import pickle
 
 import pytest
 import torch
@@ -8,7 +11,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
+from torchvision.datasets import CIFAR10
+from torchvision.transforms import ToTensor
 
 from cells import ROOT
 
@@ -383,3 +390,217 @@ def test_drift_records_ten_points_per_epoch(functions, monkeypatch):
     assert points == pytest.approx([i / 10 for i in range(21)])
     assert (history[0] > 0).all() and history[0].max() < 1e-15
     assert history[-1].tolist() == distances(models)
+
+
+@pytest.fixture
+def pretend_cuda(monkeypatch):
+    """CUDA graphs on the CPU: what is recorded is the tensor operations, and replaying repeats them in place.
+
+    As on a GPU, recording changes no tensor, and nothing of Python's is repeated.
+    """
+    class Graph:
+        def replay(self):
+            for func, args, kwargs, out in self.operations:
+                result = func(*args, **kwargs)
+                for new, old in zip(tree_leaves(result), tree_leaves(out)):
+                    old.copy_(new)
+
+    class Recording(TorchDispatchMode):
+        def __init__(self, graph):
+            super().__init__()
+            self.graph, graph.operations, self.before = graph, [], {}
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            kwargs = kwargs or {}
+            for tensor in tree_leaves((args, kwargs)):
+                if isinstance(tensor, torch.Tensor):
+                    self.before.setdefault(id(tensor), (tensor, tensor.clone()))
+            out = func(*args, **kwargs)
+            self.graph.operations.append((func, args, kwargs, out))
+            return out
+
+        def __exit__(self, *error):
+            super().__exit__(*error)
+            for tensor, value in reversed(self.before.values()):
+                tensor.copy_(value)
+
+    class Stream:
+        def wait_stream(self, other):
+            pass
+
+    for name, pretended in {"CUDAGraph": Graph, "graph": Recording, "Stream": Stream, "current_stream": Stream,
+                            "stream": contextlib.nullcontext}.items():
+        monkeypatch.setattr(torch.cuda, name, pretended)
+
+
+def test_a_recorded_epoch_is_repeated_with_another_order(functions, monkeypatch, pretend_cuda):
+    """How it uses CUDA can only be seen on a GPU; here, that it trains on the order it is given, each time once."""
+    monkeypatch.setitem(functions, "batch_size", 3)
+    images, labels = torch.randint(256, (8, 12), dtype=torch.uint8), torch.randint(10, (8,))
+    orders = [torch.randperm(8) for _ in range(3)]
+    recorded, direct = ([p.detach().clone() for p in model.parameters()] for model in [MnistModel(12, 5, 10)] * 2)
+    repeat = functions["recorded"](lambda order: functions["epoch_by_hand"](recorded, images, labels, order, 0.5), orders[0])
+    for order in orders[1:]:
+        repeat(order)
+    for order in orders:
+        functions["epoch_by_hand"](direct, images, labels, order, 0.5)
+    assert all(torch.equal(p, q) for p, q in zip(recorded, direct))
+
+
+def test_bars(functions):
+    fig = functions["bars"]({"a": 1.0, "b": 2.0}, "Title", "blue")
+    ax, = fig.axes
+    assert [bar.get_width() for bar in ax.patches] == [1, 2] and ax.get_xlabel() == "seconds"
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"] and ax.yaxis_inverted()
+
+
+# Section 7
+
+@pytest.mark.parametrize("disabled, expected", [("1", True), (None, False)])
+def test_progress_is_drawn_unless_switched_off(functions, monkeypatch, disabled, expected):
+    """Not tqdm's own reading of the variable: in a notebook, tqdm.auto overlooks it."""
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    if disabled:
+        monkeypatch.setenv("TQDM_DISABLE", disabled)
+    seen = []
+    monkeypatch.setitem(functions, "tqdm", lambda runs, disable: seen.append(disable) or runs)
+    assert list(functions["progress"]([1, 2])) == [1, 2] and seen == [expected]
+
+
+def test_train_is_one_epoch_per_rate_without_a_word(functions, monkeypatch, capsys):
+    monkeypatch.setitem(functions, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
+    batches = [(torch.rand(5, 3), torch.tensor([0, 1, 0, 1, 1]))] * 2
+    model, same = MnistModel(3, 4, 2), MnistModel(3, 4, 2)
+    same.load_state_dict(model.state_dict())
+    values = functions["train"](model, [0.5, 0.1], batches)
+    assert capsys.readouterr().out == ""
+    expected = [fit(1, rate, same, F.cross_entropy, batches, functions["valid_dl"], accuracy)[1][0] for rate in (0.5, 0.1)]
+    assert values == expected
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), same.parameters()))
+
+
+def test_train_uses_the_optimizer_it_is_given(functions, monkeypatch):
+    monkeypatch.setitem(functions, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
+    rates = []
+
+    def opt_fn(parameters, lr):
+        rates.append(lr)
+        return torch.optim.SGD(parameters, lr=lr)
+
+    functions["train"](MnistModel(3, 4, 2), [0.3, 0.2], [(torch.rand(2, 3), torch.tensor([0, 1]))], opt_fn)
+    assert rates == [0.3, 0.2]
+
+
+def test_deep_model_by_hand(functions):
+    model = functions["DeepModel"]([1, 1, 1, 1])
+    assert len(list(model.parameters())) == 6
+    for layer, (weight, bias) in zip(model.layers, [(2.0, -1.0), (-1.0, 4.0), (3.0, -20.0)]):
+        layer.weight.data.fill_(weight)
+        layer.bias.data.fill_(bias)
+    # 1: relu(2 - 1) = 1, relu(4 - 1) = 3, 9 - 20 = -11: no ReLU at the end. 3: 5, relu(-1) = 0, -20. 0: 0, 4, -8.
+    assert model(torch.tensor([[[1.0]], [[3.0]], [[0.0]]])).tolist() == [[-11.0], [-20.0], [-8.0]]
+
+
+def test_momentum_by_hand(functions):
+    """Nesterov: v ← 0.9 v + g, w ← w - lr (g + 0.9 v); with g = 1: 1 - 0.1 · 1.9 = 0.81, then v = 1.9, 0.81 - 0.271."""
+    weight = torch.ones(1, requires_grad=True)
+    opt = functions["momentum"]([weight], 0.1)
+    for expected in (0.81, 0.539):
+        weight.grad = torch.ones(1)
+        opt.step()
+        assert weight.item() == pytest.approx(expected)
+
+
+class Pictures:
+    """A dataset as torchvision holds it: one pixel of 255 in each image, in another place."""
+    data = torch.zeros(4, 28, 28, dtype=torch.uint8)
+    for number, place in enumerate([(5, 7), (10, 3), (20, 20), (1, 26)]):
+        data[number][place] = 255
+    targets = torch.arange(4)
+
+
+def test_shifted_images(functions):
+    shifted = functions["ShiftedMNIST"](Pictures)
+    torch.manual_seed(0)
+    seen = {number: set() for number in range(4)}
+    for _ in range(100):
+        images, labels = shifted.__getitems__([2, 0, 3, 1])
+        assert images.shape == (4, 1, 28, 28) and images.dtype == torch.float64 and labels.tolist() == [2, 0, 3, 1]
+        for image, label in zip(images, labels.tolist()):
+            (row, column), = image[0].nonzero().tolist()
+            true_row, true_column = Pictures.data[label].nonzero()[0].tolist()
+            assert image[0, row, column] == 1
+            seen[label].add((row - true_row, column - true_column))
+    assert all(shifts == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)} for shifts in seen.values())
+
+
+def test_shifted_images_leave_the_frame(functions):
+    """What is moved out at the edge is gone; zeros come in."""
+    class Corner:
+        data, targets = torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1)
+    Corner.data[0, 0, 0] = 255
+    windows = functions["ShiftedMNIST"](Corner).windows
+    assert windows.shape == (1, 3, 3, 28, 28) and windows[0, 0, 0].max() == 255 and windows[0, 2, 2].max() == 0
+
+
+def test_shifted_images_are_held_twice_at_most(functions):
+    """The nine windows are views of one framed copy."""
+    shifted = functions["ShiftedMNIST"](Pictures)
+    assert shifted.windows.untyped_storage().nbytes() == 4 * 30 * 30
+
+
+def test_plot_runs(functions):
+    from matplotlib.figure import Figure
+    ax = Figure().add_subplot()
+    functions["plot_runs"](ax, [1, 2], torch.tensor([[1.0, 3.0], [4.0, 8.0]]), "blue", "name")
+    first, second, mean = [line.get_ydata().tolist() for line in ax.lines]
+    assert (first, second, mean) == ([1, 4], [3, 8], [2, 6])
+
+
+def test_seconds_per_step_is_the_median_without_the_first(functions, monkeypatch):
+    monkeypatch.setitem(functions, "plain_xb", torch.rand(6, 1, 28, 28))
+    monkeypatch.setitem(functions, "plain_yb", torch.randint(10, (6,)))
+    seconds = [100.0] * 5 + [3.0, 1.0, 5.0]
+    clock = iter([moment for second in seconds for moment in (0.0, second)])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert functions["seconds_per_step"](4, CPU, steps=8) == 3.0
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """A folder with 250 pictures in CIFAR-10's format, which torchvision takes for whole."""
+    import numpy as np
+    folder, random = tmp_path / CIFAR10.base_folder, np.random.RandomState(0)
+    folder.mkdir()
+    sums = {}
+    for name, _ in CIFAR10.train_list + CIFAR10.test_list:
+        labels = random.randint(10, size=50)
+        pixels = np.repeat(labels[:, None] * 25, 3072, axis=1).astype(np.uint8)   # brighter and brighter
+        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"kind {n}" for n in range(10)]}))
+    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name, _ in CIFAR10.train_list])
+    monkeypatch.setattr(CIFAR10, "test_list", [[name, sums[name]] for name, _ in CIFAR10.test_list])
+    monkeypatch.setitem(CIFAR10.meta, "md5", sums["batches.meta"])
+    return tmp_path
+
+
+def test_batched_cifar_is_what_to_tensor_gives(functions, small_cifar):
+    plain = CIFAR10(small_cifar, transform=ToTensor())
+    batched = functions["BatchedCIFAR10"](plain)
+    rows = torch.arange(plain.data.size).reshape(plain.data.shape) % 251   # every pixel and channel another
+    plain.data[:] = rows.numpy()
+    images, labels = batched.__getitems__([7, 3])
+    assert images.shape == (2, 3, 32, 32) and images.dtype == torch.float64 and len(batched) == 250
+    for i, number in enumerate([7, 3]):
+        image, label = plain[number]
+        assert torch.equal(images[i], image) and labels[i] == label
+
+
+def test_cifar10_runs_when_asked(functions, stored, small_cifar, capsys):
+    """The notebook's cell, on a small set in CIFAR's format."""
+    source = next(cell.source for cell in stored.cells if cell.id == "cifar-run")
+    scope = functions | {"with_cifar10": True, "data_root": str(small_cifar), "device": CPU}
+    exec(source, scope)
+    assert len(scope["cifar_dl"]) == 2 and capsys.readouterr().out.count("epoch 5 of 5") == 2
+    assert scope["cifar_model"].linear1.in_features == 3072 and scope["cifar_model"].linear2.out_features == 10
