@@ -7,6 +7,7 @@ Each row checks a copy of the project in a folder of its own, under build/matrix
 the oldest supported torch and torchvision, get virtual environments there (about 5 GB each).
 """
 
+import concurrent.futures
 import datetime
 import os
 import platform
@@ -102,7 +103,7 @@ def check(row, folder=MATRIX):
     python = interpreter(row)
     if python is None:
         return "not here", 0, f"no Python {row.python} found"
-    copy = folder / (row.folder or "plain")
+    copy = folder / (row.folder or "".join(letter if letter.isalnum() else "-" for letter in row.name))
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
     copy_project(copy)
@@ -132,14 +133,20 @@ def main(names):
     unknown = set(names) - {row.name for row in ROWS}
     if unknown:
         sys.exit(f"There is no row {', '.join(unknown)}. The rows: {'; '.join(row.name for row in ROWS)}.")
-    results = []
-    for row in sorted(ROWS, key=lambda row: row.threads):
-        if not names or row.name in names:
-            outcome, seconds, output = check(row)
-            print(f"{outcome:8} {seconds:4.0f} s  {row.name}", flush=True)
-            if outcome == "failed":
-                print(output)
-            results.append((row, outcome))
+    rows = [row for row in ROWS if not names or row.name in names]
+    for row in rows:
+        interpreter(row)   # the environments one after the other, before anything runs
+    outcomes = {}
+    for threads in (1, 2):
+        # Rows of one thread share the machine; those of two, which wait for each other, have it to themselves.
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() if threads == 1 else 1) as pool:
+            group = [row for row in rows if row.threads == threads]
+            for row, (outcome, seconds, output) in zip(group, pool.map(check, group)):
+                print(f"{outcome:8} {seconds:4.0f} s  {row.name}", flush=True)
+                if outcome == "failed":
+                    print(output)
+                outcomes[row.name] = outcome
+    results = [(row, outcomes[row.name]) for row in rows]
     if not names:
         write_table("matrix", [
             f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, GPU: {device()}.", "",

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
                        reason="there is no Chromium here"),
     pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1800),
 ]
 
 LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
@@ -69,6 +69,18 @@ WATCH = """index => {
 }"""
 
 
+# How far a cell's progress bar is. The cell has to be on the page: JupyterLab draws what is in view.
+WATCH_BAR = """async index => {
+  const content = jupyterapp.shell.currentWidget.content;
+  await content.scrollToItem(index, 'center');
+  window.bar = [];
+  setInterval(() => {
+    const found = content.widgets[index].node.innerText.match(/\\b(\\d+)\\/24\\b/);
+    if (found) window.bar.push(Number(found[1]));
+  }, 100);
+}"""
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
     """One browser for all tests, with a home folder of its own."""
@@ -94,7 +106,7 @@ def start(command, app, folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    env = os.environ | {
+    env = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"} | {
         "JUPYTERLAB_SETTINGS_DIR": str(settings), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTER_DATA_DIR": str(folder / "share"), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_TOKEN": token}
@@ -181,7 +193,11 @@ def test_lab(opened):
     BUILD.mkdir(exist_ok=True)
     stored = page.evaluate(CELLS)
     page.evaluate(WATCH, number(page, "first-fit"))
+    page.evaluate(WATCH_BAR, number(page, "sizes-run"))
     cells = run_all(page)
+    bar = page.evaluate("window.bar")
+    assert len(set(bar)) > 12 and bar[-1] == 24 and bar == sorted(bar), f"the progress bar showed {bar}"
+    page.screenshot(path=BUILD / "lab-progress.png")
     assert {1, 2, 3, 4, 5} <= set(page.evaluate("window.seen")), "the epochs' lines did not appear one by one"
     for before in stored:
         if before["cell_type"] == "code":
@@ -194,7 +210,7 @@ def test_lab(opened):
       cell.setSource(cell.getSource() + '\\n' + lines);
     }""", [number(page, "parameters"), settings])
     cells = run_all(page)
-    assert "[64, 784]" in text(cells["model-create"]) and text(cells["first-fit"]).count("\n") == 1
+    assert "[64, 784]" in text(cells["parameter-shapes"]) and text(cells["first-fit"]).count("\n") == 1
     page.evaluate(DRAWN, list(cells).index("hidden-units"))
     page.screenshot(path=BUILD / "lab-changed.png")
 
@@ -220,5 +236,5 @@ def test_lab(opened):
 def test_notebook7(opened):
     BUILD.mkdir(exist_ok=True)
     cells = run_all(opened)
-    assert "test accuracy 0.9" in text(cells["save-check"])
+    assert "test accuracy 0.9" in text(cells["results"])
     check_drawn(opened, cells, "notebook7")
