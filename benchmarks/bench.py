@@ -123,7 +123,9 @@ def part_of(cell, heading):
     """What a cell of the notebook is for."""
     if "import torch\n" in cell.source:
         return "imports"
-    if "plt.show()" in cell.source or "show_varying(fig)" in cell.source:
+    if heading.startswith("7."):
+        return "experiments (section 7)"
+    if "plt.show()" in cell.source or "\nshow_varying(" in cell.source:
         return "pictures"
     if heading.startswith("1."):
         return "data"
@@ -137,15 +139,16 @@ def make_run():
     import nbformat
     seconds, memory = seconds_and_memory("make", "-o", ".venv/installed", "run")
     import_seconds, import_memory = seconds_and_memory(ROOT / ".venv" / "bin" / "python", "-c", "import torch")
-    parts, heading = {}, ""
+    parts, core, heading = {}, 0, ""
     for cell in nbformat.read(ROOT / "build" / "04-feedforward-nn.ipynb", as_version=4).cells:
         if cell.cell_type == "markdown":
             heading = next((line[3:] for line in cell.source.splitlines() if line.startswith("## ")), heading)
         else:
             part = part_of(cell, heading)
             parts[part] = parts.get(part, 0) + cell.metadata.papermill.duration
+            core += 0 if heading.startswith(("6.", "7.", "8.")) else cell.metadata.papermill.duration
     parts["starting Python and the kernel, writing HTML"] = seconds - sum(parts.values())
-    return {"seconds": seconds, "parts": parts, "peak_mib": memory, "import_torch_mib": import_memory}
+    return {"seconds": seconds, "parts": parts, "core": core, "peak_mib": memory, "import_torch_mib": import_memory}
 
 
 def machine():

@@ -70,6 +70,7 @@ def run_table(results):
     lines = ["| part of `make run` | seconds |", "|---|---|"]
     lines += [f"| {part} | {seconds:.1f} |" for part, seconds in sorted(run["parts"].items(), key=lambda item: -item[1])]
     return lines + [f"| **together** | **{run['seconds']:.1f}** |", "",
+                    f"Sections 0 to 5 of the notebook take {run['core']:.1f} s of it.", "",
                     f"Peak memory of its largest process: {run['peak_mib']:.0f} MiB, "
                     f"of which {run['import_torch_mib']:.0f} MiB is what importing torch alone takes."]
 

@@ -187,6 +187,7 @@ def check_drawn(page, cells, screenshot):
 
 
 @in_lab
+@pytest.mark.digits
 def test_lab(opened):
     """Run all; change a setting and run again; restart the kernel half-way and run all."""
     page = opened

@@ -153,7 +153,7 @@ def executed(tmp_path_factory):
 
 
 @needs_packed_mnist
-@pytest.mark.skipif(sys.platform == "darwin", reason="Apple's GPU has no 64-bit numbers: the stored digits are not its own")
+@pytest.mark.digits
 def test_alone_in_an_empty_folder(tmp_path, proxy):
     """All of it, by `jupyter nbconvert`, with MNIST downloaded through a proxy: the stored results."""
     shutil.copy(NOTEBOOK, tmp_path)

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 import pytest
 import torch
 
-from cells import ROOT, has_mnist, has_tag, read
+from cells import ROOT, has_tag, read
 
 # A kernel doesn't show these either: they are for matplotlib's authors.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -133,7 +133,7 @@ def outcomes(stored, tmp_path_factory):
     plt.rcdefaults()
 
 
-@pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
+@pytest.mark.digits
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_answer_does_what_the_text_says(outcomes, name):
     if outcomes[name] is not None:

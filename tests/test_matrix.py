@@ -5,6 +5,7 @@ import pytest
 from matrix import CI_ROWS, ROWS, check
 
 
+@pytest.mark.digits
 @pytest.mark.parametrize("name", CI_ROWS)
 def test_same_everywhere(name, tmp_path):
     row = next(row for row in ROWS if row.name == name)

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from cells import ROOT
 
 
+@pytest.mark.digits
 def test_a_sample_of_mutants_is_noticed():
     result = subprocess.run([sys.executable, ROOT / "tests" / "mutants.py", "sample"], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

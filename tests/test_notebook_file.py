@@ -2,6 +2,7 @@
 
 import ast
 import re
+import statistics
 from html import unescape
 
 import nbformat
@@ -75,6 +76,13 @@ def test_every_code_cell_is_introduced(stored):
     """Not more than two code cells in a row: a sentence before and after says what happens."""
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in stored.cells)
     assert "ccc" not in kinds and kinds.startswith("m") and kinds.endswith("m")
+
+
+def test_cells_are_short(stored):
+    """One idea per cell: half of them have four lines or fewer, none more than 25, and no line needs scrolling."""
+    lines = [cell.source.splitlines() for cell in code_cells(stored)]
+    assert statistics.median(map(len, lines)) <= 4 and max(map(len, lines)) <= 25
+    assert [line for cell in lines for line in cell if len(line) > 79] == []
 
 
 def test_tags_are_known(stored):

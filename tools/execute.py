@@ -14,6 +14,7 @@ import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
+from badges import write_badges
 from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
 from outputs import png, same_outputs, varies
 
@@ -85,11 +86,12 @@ def refreshed(stored, fresh):
 
 
 def refresh():
-    """Execute the notebook in place, and take the README's picture from it."""
+    """Execute the notebook in place; write README's picture, which is taken from it, and README's badges."""
     stored = read()
     nb = refreshed(stored, executed(stored))
     nbformat.write(nb, NOTEBOOK)
     README_PICTURE.write_bytes(picture(nb, "curves"))
+    write_badges()
 
 
 if __name__ == "__main__":
