@@ -160,5 +160,6 @@ def test_hint_and_answer_fold_out(name):
 def test_questions_have_answers_of_one_sentence(name):
     folded = FOLDED.findall(QUESTIONS[name])
     assert folded and QUESTIONS[name].count("<details>") == len(folded)
+    assert not any("`" in question for question, _ in folded), "what is in <summary> isn't read as Markdown: use <code>"
     for question, its_answer in folded:
         assert question.endswith("?") and re.fullmatch(r"[^.?!]+(\d\.\d[^.?!]*)*\.", its_answer), its_answer
