@@ -69,13 +69,13 @@ WATCH = """index => {
 }"""
 
 
-# How far a cell's progress bar is. The cell has to be on the page: JupyterLab draws what is in view.
+# How far a cell's progress bar is. The cell is scrolled to, for JupyterLab draws only what is near.
 WATCH_BAR = """async index => {
   const content = jupyterapp.shell.currentWidget.content;
   await content.scrollToItem(index, 'center');
   window.bar = [];
   setInterval(() => {
-    const found = content.widgets[index].node.innerText.match(/\\b(\\d+)\\/24\\b/);
+    const found = content.widgets[index].node.textContent.match(/\\b(\\d+)\\/24\\b/);
     if (found) window.bar.push(Number(found[1]));
   }, 100);
 }"""
@@ -226,7 +226,7 @@ def test_lab(opened):
     page.wait_for_function("() => window.done === false && window.again")
     page.wait_for_function(READY)
     page.screenshot(path=BUILD / "lab-restarted.png")
-    assert page.evaluate(CELLS)[half_way + 2]["execution_count"] is None
+    assert page.evaluate(CELLS)[number(page, "second-fit")]["execution_count"] is None
     cells = run_all(page)
     assert cells["parameters"]["execution_count"] == 1
     page.evaluate(DRAWN, list(cells).index("hidden-units"))
