@@ -228,7 +228,7 @@ def test_lab(opened):
     page.screenshot(path=BUILD / "lab-restarted.png")
     assert page.evaluate(CELLS)[number(page, "second-fit")]["execution_count"] is None
     cells = run_all(page)
-    assert cells["parameters"]["execution_count"] == 1
+    assert cells["imports"]["execution_count"] == 1
     page.evaluate(DRAWN, list(cells).index("hidden-units"))
     page.screenshot(path=BUILD / "lab-after-restart.png")
 
