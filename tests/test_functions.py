@@ -439,9 +439,16 @@ def test_a_recorded_epoch_is_repeated_with_another_order(functions, monkeypatch,
     images, labels = torch.randint(256, (8, 12), dtype=torch.uint8), torch.randint(10, (8,))
     orders = [torch.randperm(8) for _ in range(3)]
     recorded, direct = ([p.detach().clone() for p in model.parameters()] for model in [MnistModel(12, 5, 10)] * 2)
-    repeat = functions["recorded"](lambda order: functions["epoch_by_hand"](recorded, images, labels, order, 0.5), orders[0])
+    calls = []
+
+    def epoch(order):
+        calls.append(order)
+        functions["epoch_by_hand"](recorded, images, labels, order, 0.5)
+
+    repeat = functions["recorded"](epoch, orders[0])
     for order in orders[1:]:
         repeat(order)
+    assert len(calls) == 2, "run once and recorded once; what is repeated is the recording"
     for order in orders:
         functions["epoch_by_hand"](direct, images, labels, order, 0.5)
     assert all(torch.equal(p, q) for p, q in zip(recorded, direct))
