@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,6 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
     """Index a tensor, forward, backward, step. The tensor holds numbers from 0 to 1, or bytes."""
     import torch
     import torch.nn.functional as F
-    from torch import nn
     torch.set_default_dtype(getattr(torch, dtype))
     images, labels, train, valid = tensors(data)
     if not as_bytes:
@@ -94,7 +94,7 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
         xb = images.index_select(0, indices) / 255 if as_bytes else images[indices]
         return xb, labels[indices]
 
-    model = nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+    model = network(hidden)
     turn(None)
     for rate in RATES:
         opt = torch.optim.SGD(model.parameters(), lr=rate)
@@ -112,10 +112,6 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
                 loss += F.cross_entropy(outputs, yb, reduction="sum").item()
                 right += (outputs.argmax(dim=1) == yb).sum().item()
         turn(right / len(valid))
-
-
-def bare_pytorch_bytes(dtype, data, hidden, batch, turn):
-    bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=True)
 
 
 def limit(dtype, data, hidden, batch, turn):
@@ -202,7 +198,7 @@ def keras(backend, data, hidden, batch, turn):
 
 
 def datasets(data):
-    """Training and validation set in memory, as PyTorch's documentation has it, and the network."""
+    """Training and validation set in memory, as PyTorch's documentation has it."""
     import torch
     from torch.utils.data import TensorDataset
     x, y, valid_x, valid_y = map(torch.from_numpy, scaled(data))
@@ -296,23 +292,21 @@ def fastai(data, hidden, batch, turn):
         learn.fit(5, 0.1)
 
 
+IN_BOTH_PRECISIONS = {
+    "plain loader": plain_loader,
+    "notebook's loop": notebook_loop,
+    "notebook's fastest step": by_hand,
+    "bare PyTorch": bare_pytorch,
+    "bare PyTorch on bytes": partial(bare_pytorch, as_bytes=True),
+    "limit": limit,
+}
 CONTENDERS = {
-    "plain loader, float32": lambda *a: plain_loader("float32", *a),
-    "plain loader, float64": lambda *a: plain_loader("float64", *a),
-    "notebook's loop, float32": lambda *a: notebook_loop("float32", *a),
-    "notebook's loop, float64": lambda *a: notebook_loop("float64", *a),
-    "notebook's fastest step, float32": lambda *a: by_hand("float32", *a),
-    "notebook's fastest step, float64": lambda *a: by_hand("float64", *a),
-    "bare PyTorch, float32": lambda *a: bare_pytorch("float32", *a),
-    "bare PyTorch, float64": lambda *a: bare_pytorch("float64", *a),
-    "bare PyTorch on bytes, float32": lambda *a: bare_pytorch_bytes("float32", *a),
-    "bare PyTorch on bytes, float64": lambda *a: bare_pytorch_bytes("float64", *a),
-    "limit, float32": lambda *a: limit("float32", *a),
-    "limit, float64": lambda *a: limit("float64", *a),
+    **{f"{name}, {dtype}": partial(train, dtype)
+       for name, train in IN_BOTH_PRECISIONS.items() for dtype in ("float32", "float64")},
     "JAX": jax_scan,
     "scikit-learn": scikit_learn,
-    "Keras on JAX": lambda *a: keras("jax", *a),
-    "Keras on PyTorch": lambda *a: keras("torch", *a),
+    "Keras on JAX": partial(keras, "jax"),
+    "Keras on PyTorch": partial(keras, "torch"),
     "Lightning": lightning,
     "skorch": skorch,
     "fastai": fastai,
