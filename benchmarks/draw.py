@@ -8,6 +8,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from marked import write_part
+
 HERE = Path(__file__).resolve().parent
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"   # told apart by colour-blind readers too
 SECONDS = [0.05, 0.1, 0.2, 0.5, 1, 2]   # written on the axis
@@ -130,11 +132,6 @@ def draw(results):
     """Write the pictures, and the tables between their markers in the README."""
     epoch_picture(results)
     scaling_picture(results)
-    readme = HERE / "README.md"
-    text = readme.read_text(encoding="utf-8")
     for name, table in (("machine", machine_line), ("targets", target_table), ("contenders", contender_table),
                         ("scaling", scaling_table), ("run", run_table)):
-        start, end = f"<!-- {name}: written by make bench -->\n", f"<!-- end of {name} -->"
-        before, rest = text.split(start)
-        text = before + start + "\n".join(table(results)) + "\n" + end + rest.split(end, 1)[1]
-    readme.write_text(text, encoding="utf-8")
+        write_part(HERE / "README.md", name, table(results))

@@ -21,8 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 from cells import BUILD, NOTEBOOK, ROOT  # noqa: E402
+from marked import write_part  # noqa: E402
 from sandbox import copy_project  # noqa: E402
-from tables import write_table  # noqa: E402
 
 MATRIX = BUILD / "matrix"
 OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
@@ -146,13 +146,12 @@ def main(names):
                 if outcome == "failed":
                     print(output)
                 outcomes[row.name] = outcome
-    results = [(row, outcomes[row.name]) for row in rows]
     if not names:
-        write_table("matrix", [
+        write_part(ROOT / "tests" / "README.md", "matrix", [
             f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, GPU: {device()}.", "",
-            "| run | result |", "|---|---|", *(f"| {row.name} | {outcome} |" for row, outcome in results), "",
-            f"{sum(outcome == 'passed' for row, outcome in results)} of {len(results)} passed."])
-    sys.exit(any(outcome == "failed" for row, outcome in results))
+            "| run | result |", "|---|---|", *(f"| {row.name} | {outcomes[row.name]} |" for row in rows), "",
+            f"{list(outcomes.values()).count('passed')} of {len(rows)} passed."])
+    sys.exit("failed" in outcomes.values())
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from cosmic_ray.mutating import mutate_code  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read  # noqa: E402
+from marked import write_part  # noqa: E402
 from sandbox import copy_project  # noqa: E402
-from tables import write_table  # noqa: E402
 
 RESULTS = BUILD / "mutants.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
@@ -261,7 +261,7 @@ def main(sample):
     if not sample:
         by_hand = [mutant for mutant in todo if mutant.made_by == "by hand"]
         stages = [done[mutant.key()] for mutant in todo]
-        write_table("mutants", [
+        write_part(ROOT / "tests" / "README.md", "mutants", [
             f"On {datetime.date.today()}: {len(todo)} mutants, {len(by_hand)} of them by hand and the others a random "
             f"choice of cosmic-ray's. **{n_killed} killed, {n_equivalent} equivalent, {len(gaps)} not noticed: "
             f"a score of {score:.1%}.**", "",

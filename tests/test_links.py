@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from badges import NOT_PUBLISHED, README, badges, links, with_badges
+from badges import NOT_PUBLISHED, README, badges, links, published
 from cells import NOTEBOOK, ROOT
+from marked import with_part
 
 PAGES = sorted(path for folder in (ROOT, *(ROOT / name for name in ("benchmarks", "data", "tests")))
                for path in folder.glob("*.md"))
@@ -22,7 +23,7 @@ def addresses(text):
 
 def test_badges_are_those_of_the_setting():
     text = README.read_text(encoding="utf-8")
-    assert with_badges(text) == text
+    assert with_part(text, "badges", badges(**published())) == text
 
 
 def test_badges_open_this_notebook():
@@ -35,7 +36,7 @@ def test_badges_open_this_notebook():
         "Launch on Binder": ("https", "mybinder.org", "/v2/gh/owner/name/main", {"labpath": [NOTEBOOK.name]}),
         "View on nbviewer": ("https", "nbviewer.org", f"/github{file}", {}),
     }
-    assert badges("owner/name", "main").count("[![") == 4 and badges("", "main") == NOT_PUBLISHED
+    assert "".join(badges("owner/name", "main")).count("[![") == 4 and badges("", "main") == [NOT_PUBLISHED]
 
 
 def test_what_the_services_need_is_there():

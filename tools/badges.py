@@ -6,9 +6,9 @@ They need the address of the published repository: `repository` in pyproject.tom
 import tomllib
 
 from cells import NOTEBOOK, ROOT
+from marked import write_part
 
 README = ROOT / "README.md"
-START, END = "<!-- badges: written by make refresh -->\n", "<!-- end of badges -->"
 NOT_PUBLISHED = ("(Badges that open the notebook on Colab, Kaggle, Binder and nbviewer appear here once `repository` in "
                  "`pyproject.toml` says where it is published.)")
 
@@ -29,18 +29,16 @@ def links(repository, branch):
 
 
 def badges(repository, branch):
-    """The badges as Markdown; a sentence instead while there is no address."""
+    """The badges as lines of Markdown; a sentence instead while there is no address."""
     if not repository:
-        return NOT_PUBLISHED
-    return "\n".join(f"[![{name}]({badge})]({address})" for name, (address, badge) in links(repository, branch).items())
+        return [NOT_PUBLISHED]
+    return [f"[![{name}]({badge})]({address})" for name, (address, badge) in links(repository, branch).items()]
 
 
-def with_badges(text):
-    """README's text with the badges that belong there."""
-    published = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["published"]
-    before, rest = text.split(START)
-    return before + START + badges(**published) + "\n" + END + rest.split(END, 1)[1]
+def published():
+    """Where the repository is published: {"repository": …, "branch": …}."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["published"]
 
 
 def write_badges():
-    README.write_text(with_badges(README.read_text(encoding="utf-8")), encoding="utf-8")
+    write_part(README, "badges", badges(**published()))
