@@ -12,7 +12,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "tools"))
 
-import torch  # noqa: E402
 from nbval.kernel import RunningKernel  # noqa: E402
 from nbval.plugin import IPyNbCell, IPyNbFile, get_sanitize_patterns  # noqa: E402
 
@@ -22,7 +21,16 @@ from outputs import VARIES, VARIES_REPLACED, is_varying_picture, kind, png, same
 os.environ["TQDM_DISABLE"] = "1"   # nobody watches the notebook's progress bars, and they are not to be stored
 
 LEFT_OUT = "left out for want of MNIST: comparing the notebook's outputs, and the figures in its text, with a run"
+NO_MNIST = "MNIST is not in data/"
 NOT_ITS_OWN = "left out: Apple's GPU has no 64-bit numbers, so the stored digits are not its own"
+
+
+def has_apple_gpu():
+    """Whether the notebook trains on Apple's GPU here."""
+    if sys.platform != "darwin":
+        return False   # torch takes seconds to import, and this file is read at every start
+    import torch
+    return torch.backends.mps.is_available()
 
 
 def pytest_configure(config):
@@ -46,7 +54,7 @@ def pytest_collectstart(collector):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Refuse a notebook in which a cell would not be checked; skip what needs its digits where there can't be any."""
+    """Refuse a notebook in which a cell would not be checked; skip what can't be had here."""
     notebooks = {}
     for item in items:
         if isinstance(item, IPyNbCell):
@@ -63,10 +71,13 @@ def pytest_collection_modifyitems(config, items):
             faults.append("the code cells were not all executed once, top to bottom: run make refresh")
         if faults:
             raise pytest.UsageError(f"{notebook.name}: {'; '.join(faults)}.")
-    if not has_mnist() or torch.backends.mps.is_available():
-        for item in items:
-            if isinstance(item, IPyNbCell) or "fresh_and_values" in item.fixturenames or item.get_closest_marker("digits"):
-                item.add_marker(pytest.mark.skip(reason=NOT_ITS_OWN if has_mnist() else LEFT_OUT))
+    no_mnist, apple_gpu = not has_mnist(), has_apple_gpu()
+    for item in items:
+        digits = isinstance(item, IPyNbCell) or "fresh_and_values" in item.fixturenames or item.get_closest_marker("digits")
+        if digits and (no_mnist or apple_gpu):
+            item.add_marker(pytest.mark.skip(reason=LEFT_OUT if no_mnist else NOT_ITS_OWN))
+        elif no_mnist and item.get_closest_marker("mnist"):
+            item.add_marker(pytest.mark.skip(reason=NO_MNIST))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -3,11 +3,11 @@
 import copy
 
 import pytest
-import torch
 
 from cells import definitions, read
 from execute import executed, refreshed
 from prose import answers, asking_cell
+from torch_settings import kept
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +45,8 @@ def functions(stored):
 @pytest.fixture
 def notebook_precision():
     """Torch's settings as the notebook's cell `precision` makes them; afterwards as they were."""
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)
-    yield
-    torch.set_default_dtype(dtype)
-    torch.set_num_threads(threads)
+    import torch
+    with kept():
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(1)
+        yield

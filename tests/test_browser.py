@@ -18,7 +18,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import sync_playwright
 
-from cells import BUILD, NOTEBOOK, ROOT, has_mnist
+from cells import BUILD, NOTEBOOK, ROOT
 from outputs import VARIES, VARIES_REPLACED
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -27,7 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
                        reason="there is no Chromium here"),
-    pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/"),
+    pytest.mark.mnist,
     pytest.mark.timeout(1800),
 ]
 

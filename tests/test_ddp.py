@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import SubsetRandomSampler
 
-from cells import ROOT, has_mnist
+from cells import ROOT
 
 EXAMPLE = ROOT / "examples" / "ddp.py"
 
@@ -38,7 +38,7 @@ def test_a_batch_that_cannot_be_shared(example):
         next(iter(example.PartOfEachBatch([(torch.zeros(100), torch.zeros(100))], 0, 3)))
 
 
-@pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
+@pytest.mark.mnist
 @pytest.mark.skipif(torch.cuda.is_available() and torch.cuda.device_count() < 2, reason="one GPU is one process")
 @pytest.mark.skipif(os.name == "nt", reason="torchrun has not been tried on Windows")
 @pytest.mark.timeout(300)

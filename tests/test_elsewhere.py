@@ -19,13 +19,12 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from cells import NOTEBOOK, ROOT, code_cells, has_mnist, has_tag, read
+from cells import NOTEBOOK, ROOT, code_cells, has_tag, read
 from outputs import same_outputs
 
 RAW = ROOT / "data" / "MNIST" / "raw"
 SHORT = {"epochs": 1, "fine_epochs": 1, "data_root": str(ROOT / "data")}
 
-needs_mnist = pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
 needs_packed_mnist = pytest.mark.skipif(len(list(RAW.glob("*.gz"))) < 4, reason="MNIST's .gz files are not in data/")
 
 
@@ -176,7 +175,7 @@ def test_without_data_or_network(tmp_path):
     assert failed == "get-data"
 
 
-@needs_mnist
+@pytest.mark.mnist
 @pytest.mark.parametrize("program", ["papermill", "jupyter execute"])
 def test_the_same_results(executed, program):
     """As nbclient's. Without a home folder, matplotlib says on stderr where it keeps its cache."""

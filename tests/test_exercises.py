@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cells import ROOT, has_tag, read
+from torch_settings import kept
 
 # A kernel doesn't show these either: they are for matplotlib's authors.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -104,9 +105,8 @@ CHECKS = {name.removeprefix("check_").replace("_", "-"): check for name, check i
 def outcomes(stored, tmp_path_factory):
     """What became of each answer: None, or what went wrong."""
     import matplotlib.pyplot as plt
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     scope, outcomes, after_section_5 = {}, {}, False
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
+    with kept(), pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()):
         plt.switch_backend("agg")
         patch.setattr(plt, "show", lambda: plt.close("all"))
         patch.chdir(tmp_path_factory.mktemp("exercises"))
@@ -127,10 +127,8 @@ def outcomes(stored, tmp_path_factory):
                 except Exception as error:
                     outcomes[name] = error
                 torch.set_rng_state(state)
-    yield outcomes
-    torch.set_default_dtype(dtype)
-    torch.set_num_threads(threads)
-    plt.rcdefaults()
+        plt.rcdefaults()
+    return outcomes
 
 
 @pytest.mark.digits

@@ -579,7 +579,6 @@ def small_cifar(tmp_path, monkeypatch):
     import numpy as np
     folder, random = tmp_path / CIFAR10.base_folder, np.random.RandomState(0)
     folder.mkdir()
-    sums = {}
     for name, _ in CIFAR10.train_list + CIFAR10.test_list:
         labels = random.randint(10, size=50)
         pixels = np.repeat(labels[:, None] * 25, 3072, axis=1).astype(np.uint8)   # brighter and brighter

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from nbclient import NotebookClient
 
-from cells import NOTEBOOK, ROOT, has_mnist, read
+from cells import NOTEBOOK, ROOT, read
 from jovian_server import JovianServer
 from outputs import same_outputs
 
@@ -163,7 +163,7 @@ def test_commit_from_the_command_line_twice_and_clone(jovian):
     assert without_kernelspec(folder / NOTEBOOK.name) == without_kernelspec(NOTEBOOK)
 
 
-@pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
+@pytest.mark.mnist
 def test_the_clone_executes(jovian):
     """Its cells up to the split, which import everything and load MNIST; test_elsewhere executes all of them."""
     run_cell(jovian)

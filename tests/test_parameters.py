@@ -8,9 +8,8 @@ import papermill
 import pytest
 import yaml
 
-from cells import NOTEBOOK, ROOT, code_cells, has_mnist, read
+from cells import NOTEBOOK, ROOT, code_cells, read
 
-needs_mnist = pytest.mark.skipif(not has_mnist(), reason="MNIST is not in data/")
 SHORT = {"epochs": 1, "fine_epochs": 1}
 GRID = [
     {"hidden_size": 64, "seed": 7},
@@ -54,7 +53,7 @@ def runs(tmp_path_factory):
         return list(pool.map(run, GRID, [tmp_path_factory.mktemp("run") for _ in GRID]))
 
 
-@needs_mnist
+@pytest.mark.mnist
 @pytest.mark.parametrize("number", range(len(GRID)), ids=[str(parameters) for parameters in GRID])
 def test_sensible_settings_run_to_the_end(runs, number):
     done, path = runs[number]
@@ -66,7 +65,7 @@ def test_sensible_settings_run_to_the_end(runs, number):
     assert cells["logits"].outputs[0].text.startswith(f"[{batch}, 10]")
 
 
-@needs_mnist
+@pytest.mark.mnist
 def test_nonsense_ends_papermill_with_its_sentence(tmp_path):
     done = subprocess.run([*papermill_command(tmp_path, {"hidden_size": 0}), "--cwd", tmp_path], cwd=ROOT,
                           capture_output=True, text=True, timeout=120)

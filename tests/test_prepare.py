@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+from torch_settings import kept
+
 PROJECT = Path(__file__).resolve().parent.parent
 SCRIPT = PROJECT / "data" / "prepare.py"
 POSIX = os.name == "posix"
@@ -1026,6 +1028,7 @@ def test_stand_in_has_no_image_twice(stand_in_sets):
     assert len(set(images)) == len(images) == 70_000
 
 
+@kept()
 def test_stand_in_can_be_learned_and_is_not_trivial(stand_in_sets):
     """The notebook's training: 95 % after five epochs, 96 % after ten; a linear model well below."""
     import torch
@@ -1047,7 +1050,6 @@ def test_stand_in_can_be_learned_and_is_not_trivial(stand_in_sets):
         with torch.no_grad():
             return (model(images).argmax(dim=1) == labels).float().mean().item()
 
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
@@ -1059,7 +1061,6 @@ def test_stand_in_can_be_learned_and_is_not_trivial(stand_in_sets):
     linear = nn.Linear(784, 10)
     learn(linear, [(2, 0.5), (2, 0.1)])
     assert accuracy(linear, images[48_000:], labels[48_000:]) < final - 0.04
-    torch.set_num_threads(threads)
 
 
 def test_stand_in_a_second_run_changes_nothing(stand_in):
@@ -1070,10 +1071,9 @@ def test_stand_in_a_second_run_changes_nothing(stand_in):
     assert {p: p.stat().st_mtime_ns for p in home.rglob("*")} == before
 
 
+@kept()
 def test_stand_in_is_the_same_each_time(tmp_path):
     """In another process, and on a processor that knows fewer instructions."""
-    import torch
-
     def digest(parts):
         return hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest()
 
@@ -1087,12 +1087,7 @@ print(hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pa
 """
     other = subprocess.run([sys.executable, "-Bc", code], capture_output=True, text=True, timeout=60,
                            env=os.environ | {"ATEN_CPU_CAPABILITY": "default"})
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    try:
-        assert digest(prepare.draw(sizes)) == digest(prepare.draw(sizes)) == other.stdout.strip(), other.stderr
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_num_threads(threads)
+    assert digest(prepare.draw(sizes)) == digest(prepare.draw(sizes)) == other.stdout.strip(), other.stderr
 
 
 BLANK = {"blank_stand_in": True, "SIZES": {"train": 130, "t10k": 50}, "arguments": ["--stand-in"]}
