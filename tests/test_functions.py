@@ -383,11 +383,11 @@ def test_arithmetic_alone_learns_nothing(functions):
 
 def test_drift_records_ten_points_per_epoch(functions, monkeypatch):
     batches = [(torch.rand(4, 784), torch.tensor([0, 1, 2, 3]))] * 20
-    for name, value in dict(device=CPU, train_dl=batches, epochs=2).items():
+    for name, value in dict(device=CPU, train_dl=batches).items():
         monkeypatch.setitem(functions, name, value)
-    models, points, history = functions["drift"](torch.float64, copies=2)
-    assert len(models) == 3 and history.shape == (21, 2)
-    assert points == pytest.approx([i / 10 for i in range(21)])
+    models, points, history = functions["drift"](torch.float64, copies=2, epochs=3)
+    assert len(models) == 3 and history.shape == (31, 2)
+    assert points == pytest.approx([i / 10 for i in range(31)])
     assert (history[0] > 0).all() and history[0].max() < 1e-15
     assert history[-1].tolist() == distances(models)
 
