@@ -144,10 +144,13 @@ def make_run():
         if cell.cell_type == "markdown":
             heading = next((line[3:] for line in cell.source.splitlines() if line.startswith("## ")), heading)
         else:
+            busy, idle = [datetime.datetime.fromisoformat(cell.metadata.execution[f"iopub.status.{status}"])
+                          for status in ("busy", "idle")]
+            cell_seconds = (idle - busy).total_seconds()
             part = part_of(cell, heading)
-            parts[part] = parts.get(part, 0) + cell.metadata.papermill.duration
-            core += 0 if heading.startswith(("6.", "7.", "8.")) else cell.metadata.papermill.duration
-    parts["starting Python and the kernel, writing HTML"] = seconds - sum(parts.values())
+            parts[part] = parts.get(part, 0) + cell_seconds
+            core += 0 if heading.startswith(("6.", "7.", "8.")) else cell_seconds
+    parts["starting Python and the kernel, saving, writing HTML"] = seconds - sum(parts.values())
     return {"seconds": seconds, "parts": parts, "core": core, "peak_mib": memory, "import_torch_mib": import_memory}
 
 
