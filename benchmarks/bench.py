@@ -4,6 +4,7 @@
     python benchmarks/bench.py draw   only draw the table and the pictures anew, from results.json
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from contenders import CONTENDERS, EPOCHS, ROOT
 from draw import draw
@@ -104,25 +106,27 @@ def scaling(data, core):
     return rows
 
 
-PROBE = """
-import resource, subprocess, sys, time
-start = time.perf_counter()
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-"""
-
-
-def seconds_and_memory(*command):
-    """Run a command. Returns seconds and the peak memory in MiB of the largest process that it started."""
-    probe = subprocess.run([sys.executable, "-c", PROBE, *map(str, command)], cwd=ROOT, check=True, text=True,
-                           stdout=subprocess.PIPE)
-    return [float(number) for number in probe.stdout.split()]
+def watched(command):
+    """Run a command. Returns its seconds and the memory of its largest process: {time: MiB}, ten times a second."""
+    memory = {}
+    start = time.perf_counter()
+    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):   # a process that ends while we look
+            memory[time.time()] = max(one.memory_info().rss / 2**20
+                                      for one in [process, *process.children(recursive=True)])
+        time.sleep(0.1)
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed.")
+    return time.perf_counter() - start, memory
 
 
 def part_of(cell, heading):
     """What a cell of the notebook is for."""
     if "import torch\n" in cell.source:
         return "imports"
+    if heading.startswith("6."):
+        return "timing the loops (section 6)"
     if heading.startswith("7."):
         return "experiments (section 7)"
     if "plt.show()" in cell.source or "\nshow_varying(" in cell.source:
@@ -135,10 +139,10 @@ def part_of(cell, heading):
 
 
 def make_run():
-    """Seconds of `make run`, part by part, and its peak memory beside that of importing torch alone."""
+    """Seconds and peak memory of `make run`, part by part, beside the memory of importing torch alone."""
     import nbformat
-    seconds, memory = seconds_and_memory("make", "-o", ".venv/installed", "run")
-    import_seconds, import_memory = seconds_and_memory(ROOT / ".venv" / "bin" / "python", "-c", "import torch")
+    seconds, memory = watched(["make", "-o", ".venv/installed", "run"])
+    _, torch_memory = watched([".venv/bin/python", "-c", "import torch, time; time.sleep(1)"])
     parts, core, heading = {}, 0, ""
     for cell in nbformat.read(ROOT / "build" / "04-feedforward-nn.ipynb", as_version=4).cells:
         if cell.cell_type == "markdown":
@@ -147,11 +151,15 @@ def make_run():
             busy, idle = [datetime.datetime.fromisoformat(cell.metadata.execution[f"iopub.status.{status}"])
                           for status in ("busy", "idle")]
             cell_seconds = (idle - busy).total_seconds()
-            part = part_of(cell, heading)
-            parts[part] = parts.get(part, 0) + cell_seconds
+            part = parts.setdefault(part_of(cell, heading), {"seconds": 0, "peak_mib": None})
+            part["seconds"] += cell_seconds
+            inside = [mib for moment, mib in memory.items() if busy.timestamp() <= moment <= idle.timestamp()]
+            part["peak_mib"] = max([*filter(None, [part["peak_mib"]]), *inside], default=None)
             core += 0 if heading.startswith(("6.", "7.", "8.")) else cell_seconds
-    parts["starting Python and the kernel, saving, writing HTML"] = seconds - sum(parts.values())
-    return {"seconds": seconds, "parts": parts, "core": core, "peak_mib": memory, "import_torch_mib": import_memory}
+    parts["starting Python and the kernel, saving, writing HTML"] = {
+        "seconds": seconds - sum(part["seconds"] for part in parts.values()), "peak_mib": None}
+    return {"seconds": seconds, "parts": parts, "core": core, "peak_mib": max(memory.values()),
+            "import_torch_mib": max(torch_memory.values())}
 
 
 def machine():
@@ -168,16 +176,15 @@ def measure():
     """Measure part by part; what is done is in the file, whatever becomes of the rest."""
     start = time.perf_counter()
     core = max(os.sched_getaffinity(0))
-    float32 = [name for name in CONTENDERS if "float64" not in name]
-    results = {"machine": machine()}
+    # `make run` comes first: another torch, read from the disk just before, slows its imports.
+    results = {"machine": machine(), "make_run": make_run()}
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "mnist.npz"
         prepare(data)
         for part, measured in [
-                ("make_run", make_run),
                 ("one", lambda: rounds(CONTENDERS, EPOCHS, data, core)),
                 ("scaling", lambda: scaling(data, core)),
-                ("all", lambda: rounds(float32, FEWER, data, None))]:
+                ("all", lambda: rounds(CONTENDERS, FEWER, data, None))]:
             print(f"\n{part}", flush=True)
             results[part] = measured()
             results["minutes"] = round((time.perf_counter() - start) / 60, 1)
