@@ -95,7 +95,7 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
 
     def fetch(indices):
         xb = images.index_select(0, indices)   # faster than images[indices]
-        return xb / 255 if as_bytes else xb, labels[indices]
+        return xb / 255 if as_bytes else xb, labels.index_select(0, indices)
 
     model = network(hidden)
     turn(None)

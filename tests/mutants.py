@@ -66,7 +66,7 @@ BY_HAND = [
     ("loaders", "batched_dataset, batch_size, train_sampler", "batched_dataset, batch_size"),
     ("loaders", "batched_dataset, batch_size, train_sampler", "batched_dataset, batch_size, val_sampler"),
     ("samplers", "SubsetRandomSampler(val_indices)", "SubsetRandomSampler(train_indices)"),
-    ("batched-mnist", "self.labels[indices]", "self.labels[indices].roll(1)"),
+    ("batched-mnist", "self.labels.index_select(0, indices)", "self.labels.index_select(0, indices).roll(1)"),
     ("batched-mnist", "/ 255", "/ 256"),
     ("batched-mnist", ".unsqueeze(1)", ".transpose(1, 2).unsqueeze(1)"),
     ("batched-loaders", "sampler=sampler,", "sampler=sampler, drop_last=True,"),
