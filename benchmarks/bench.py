@@ -150,8 +150,8 @@ def cell_times(nb):
             yield cell, heading, busy, idle
 
 
-def core():
-    """Seconds that the cells of sections 0 to 5 take: five runs."""
+def sections_0_to_5():
+    """Seconds that the cells of these sections take together, in each of five runs."""
     import nbformat
     nb = nbformat.read(ROOT / "04-feedforward-nn.ipynb", as_version=4)
     nb.cells = nb.cells[:next(i for i, cell in enumerate(nb.cells) if cell.source.startswith("## 6."))]
@@ -181,7 +181,7 @@ def make_run():
         part["peak_mib"] = max([*filter(None, [part["peak_mib"]]), *inside], default=None)
     parts["starting Python and the kernel, saving, writing HTML"] = {
         "seconds": seconds - sum(part["seconds"] for part in parts.values()), "peak_mib": None}
-    return {"seconds": seconds, "parts": parts, "core": core(), "peak_mib": max(memory.values()),
+    return {"seconds": seconds, "parts": parts, "core": sections_0_to_5(), "peak_mib": max(memory.values()),
             "import_torch_mib": max(torch_memory.values())}
 
 

@@ -69,19 +69,34 @@ def by_hand(dtype, data, hidden, batch, turn):
     turn(None)
     for rate in RATES:
         nb["epoch_by_hand"](weights, images, labels, train[torch.randperm(len(train))], rate)
-        loss, right = 0, 0
-        with torch.no_grad():
-            for part in valid.split(1000):
-                outputs, yb = model(images.index_select(0, part) / 255), labels[part]
-                loss += nb["F"].cross_entropy(outputs, yb, reduction="sum").item()
-                right += (outputs.argmax(dim=1) == yb).sum().item()
-        turn(right / len(valid))
+        turn(validation_accuracy(model, images, labels, valid.split(1000)))
 
 
 def tensors(data):
     """images [60000, 784] as bytes, labels [60000], training and validation indices."""
     import torch
     return [torch.from_numpy(data[name]) for name in ("images", "labels", "train", "valid")]
+
+
+def fetch(images, labels, indices):
+    """A batch; images that are bytes become numbers from 0 to 1."""
+    xb = images.index_select(0, indices)   # faster than images[indices]
+    return xb if xb.is_floating_point() else xb / 255, labels.index_select(0, indices)
+
+
+def validation_accuracy(model, images, labels, batches):
+    """The fraction of right answers; the loss is calculated too, as the other contenders do."""
+    import torch
+    import torch.nn.functional as F
+    loss, right, n = 0, 0, 0
+    with torch.no_grad():
+        for indices in batches:
+            xb, yb = fetch(images, labels, indices)
+            outputs = model(xb)
+            loss += F.cross_entropy(outputs, yb, reduction="sum").item()
+            right += (outputs.argmax(dim=1) == yb).sum().item()
+            n += len(yb)
+    return right / n
 
 
 def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
@@ -92,29 +107,17 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
     images, labels, train, valid = tensors(data)
     if not as_bytes:
         images = images / 255
-
-    def fetch(indices):
-        xb = images.index_select(0, indices)   # faster than images[indices]
-        return xb / 255 if as_bytes else xb, labels.index_select(0, indices)
-
     model = network(hidden)
     turn(None)
     for rate in RATES:
         opt = torch.optim.SGD(model.parameters(), lr=rate)
         for indices in train[torch.randperm(len(train))].split(batch):
-            xb, yb = fetch(indices)
+            xb, yb = fetch(images, labels, indices)
             loss = F.cross_entropy(model(xb), yb)
             loss.backward()
             opt.step()
             opt.zero_grad()
-        loss, right = 0, 0
-        with torch.no_grad():
-            for indices in valid.split(batch):
-                xb, yb = fetch(indices)
-                outputs = model(xb)
-                loss += F.cross_entropy(outputs, yb, reduction="sum").item()
-                right += (outputs.argmax(dim=1) == yb).sum().item()
-        turn(right / len(valid))
+        turn(validation_accuracy(model, images, labels, valid.split(batch)))
 
 
 def two_products(dtype, data, hidden, batch, turn):
