@@ -15,15 +15,15 @@ Python, evaluated when the whole notebook has run.
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
-import nbformat
-
+IN_THE_KERNEL = f"(__import__('sys').path.insert(0, {str(Path(__file__).parent)!r}), __import__('prose'))[1]"
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,20}})?<!--\s*(?P<inside>[\d.e-]+\s+)?"
                    r"(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
 # Not prose: code, formulas, addresses, and the numbers of headings and lists.
-NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|⟨[^⟩]*⟩|^#+ .*$|^\d+\. ", re.S | re.M)
+NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|^#+ .*$|^\d+\. ", re.S | re.M)
 # A percentage, a decimal fraction, or three digits and more: a figure that must be tied.
 FIGURE = re.compile(r"(?<![\w.,])(?:\d+(?:,\d{3})+|\d+\.\d+|\d{3,}|\d+(?= ?%))(?![\w,]|\.\d)")
 
@@ -89,20 +89,20 @@ def untied_figures(nb):
     return found
 
 
-def asking_cell(nb):
-    """A code cell that evaluates the expressions of all claims and prints them as JSON."""
+def question(nb):
+    """Code that evaluates the expressions of all claims where the notebook has run, and prints them as JSON.
+
+    Expression → value (a number, or a text that says what went wrong).
+    """
     expressions = sorted({claim.expression for claim in claims(nb)})
-    return nbformat.v4.new_code_cell(f"""
-import json
-_values = {{}}
-for _expression in {expressions!r}:
-    try:
-        _values[_expression] = float(eval(_expression))
-    except Exception as _error:
-        _values[_expression] = repr(_error)
-print(json.dumps(_values))""")
+    return f"{IN_THE_KERNEL}.evaluate({expressions!r}, globals())"
 
 
-def answers(cell):
-    """Expression → value (a number, or a text that says what went wrong), from the executed asking cell."""
-    return json.loads(cell.outputs[0].text)
+def evaluate(expressions, names):
+    values = {}
+    for expression in expressions:
+        try:
+            values[expression] = float(eval(expression, dict(names)))
+        except Exception as error:
+            values[expression] = repr(error)
+    print(json.dumps(values))

@@ -1,17 +1,9 @@
-"""Every figure that the text states about a result fits the run."""
+"""Every figure in the text is tied to the run; nbval_strict.py compares them with it."""
 
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from cells import read
 from prose import Claim, claims, unreadable_comments, untied_figures
-
-
-@pytest.mark.parametrize("claim", claims(read()), ids=str)
-def test_figure_fits_the_run(claim, values):
-    value = values[claim.expression]
-    assert not isinstance(value, str), f"{claim.expression} can't be evaluated: {value}"
-    assert claim.holds(value), f"the run gives {value:.6g}, but the text says: {claim.sentence}"
 
 
 def test_every_figure_is_tied(stored):
@@ -49,7 +41,7 @@ def test_an_untied_figure_is_found(text):
     assert len(untied_figures(notebook_saying(text))) == 1
 
 
-@pytest.mark.parametrize("text", ["It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test", "⟨0.3 s⟩"])
+@pytest.mark.parametrize("text", ["It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test"])
 def test_what_need_not_be_tied(text):
     assert untied_figures(notebook_saying(text)) == []
 

@@ -1,5 +1,6 @@
-"""The notebook as a file: where it is, and its functions taken out of it."""
+"""The notebook as a file: where it is, and its parts taken out of it."""
 
+import copy
 from pathlib import Path
 
 import nbformat
@@ -7,13 +8,10 @@ import nbformat
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
 BUILD = ROOT / "build"
-# The tags that cells may have: papermill's, and ours for what is taken out and for what `make run` prints.
-TAGS = {"parameters", "definition", "result"}
-
-
-def has_mnist():
-    """Whether MNIST lies under data/, where data/prepare.py has checked it."""
-    return (ROOT / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
+# The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints and for
+# what differs from run to run.
+TAGS = {"parameters", "definition", "result", "varies"}
+AFTER_THE_CORE = "## 6."
 
 
 def read(path=NOTEBOOK):
@@ -26,6 +24,19 @@ def code_cells(nb):
 
 def has_tag(cell, tag):
     return tag in cell.metadata.get("tags", [])
+
+
+def before(nb, start):
+    """A copy of the notebook that ends before the first cell whose text starts so, or whose id it is."""
+    shorter = copy.deepcopy(nb)
+    end = next(i for i, cell in enumerate(nb.cells) if cell.source.startswith(start) or cell.id == start)
+    shorter.cells = shorter.cells[:end]
+    return shorter
+
+
+def core(nb):
+    """The notebook's sections 0 to 5: data, model, training and a look at what was learned."""
+    return before(nb, AFTER_THE_CORE)
 
 
 def definitions(nb=None):

@@ -5,6 +5,7 @@
 """
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from badges import write_badges
+import drawn
 from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
-from outputs import png, same_outputs, varies
+from outputs import png, same_outputs
 
 README_PICTURE = ROOT / ".github" / "curves.png"
 # The kernel warns of what is no danger here: that it listens on this computer without encryption.
@@ -38,12 +39,11 @@ def page(nb):
 
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
-    prepare = [sys.executable, ROOT / "data" / "prepare.py"]
-    status = subprocess.run(prepare).returncode
+    status = subprocess.run([sys.executable, ROOT / "data" / "prepare.py"]).returncode
     parameters = {}
     if status == 3:
         print(f"\nGoing on without MNIST. {STAND_IN_NOTICE}\n", flush=True)
-        subprocess.run([*prepare, "--stand-in"], check=True)
+        subprocess.run([sys.executable, ROOT / "data" / "stand_in.py"], check=True)
         parameters["data_root"] = "data/stand-in"
     elif status:
         sys.exit(status)
@@ -61,11 +61,30 @@ def run():
     print(f"To read it, open {html.relative_to(ROOT)} in a browser. To work with it: make lab.")
 
 
-def executed(nb):
-    """A copy of a notebook, executed."""
+def executed(nb, before_it="", folder=ROOT):
+    """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first.
+
+    Pictures of durations have their words in their cells' metadata afterwards.
+    """
     fresh = copy.deepcopy(nb)
-    NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
-                   resources={"metadata": {"path": ROOT}}, extra_arguments=QUIET).execute()
+    fresh.cells.append(nbformat.v4.new_code_cell())   # for what we ask; nbclient needs a place for it
+    client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
+                            resources={"metadata": {"path": folder}}, extra_arguments=QUIET)
+
+    def ask(code):
+        fresh.cells[-1].source = code
+        return client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False).outputs
+
+    with client.setup_kernel():
+        ask(f"{drawn.START}\n{before_it}")
+        for i, cell in enumerate(fresh.cells[:-1]):
+            if "drawn" in cell.metadata:
+                ask(f"{drawn.IN_THE_KERNEL}.forget()")
+            client.execute_cell(cell, i)
+            if "drawn" in cell.metadata:
+                printed, = ask(f"print(__import__('json').dumps({drawn.IN_THE_KERNEL}.reported()))")
+                cell.metadata.drawn["words"] = json.loads(printed.text)
+    fresh.cells.pop()
     return fresh
 
 
@@ -77,21 +96,20 @@ def refreshed(stored, fresh):
     """
     result = copy.deepcopy(fresh)
     pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
-    same = [same_outputs(before.outputs, after.outputs) for before, after in pairs]
+    same = [same_outputs(before.outputs, after.outputs, has_tag(after, "varies")) for before, after in pairs]
     for (before, after), is_same in zip(pairs, same):
-        if is_same and (all(same) or not any(map(varies, after.outputs))):
+        if is_same and (all(same) or not has_tag(after, "varies")):
             after.outputs = before.outputs
     result.metadata = stored.metadata
     return result
 
 
 def refresh():
-    """Execute the notebook in place; write README's picture, which is taken from it, and README's badges."""
+    """Execute the notebook in place; write README's picture, which is taken from it."""
     stored = read()
     nb = refreshed(stored, executed(stored))
     nbformat.write(nb, NOTEBOOK)
     README_PICTURE.write_bytes(picture(nb, "curves"))
-    write_badges()
 
 
 if __name__ == "__main__":

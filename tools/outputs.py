@@ -9,11 +9,11 @@ from PIL import Image, ImageChops
 
 from cells import BUILD
 
-# What the notebook's helper `varies` prints: durations, devices. Nothing else is left out of a comparison.
-VARIES = re.compile(r"\u27e8[^\u27e9]*\u27e9")   # ⟨…⟩
-VARIES_REPLACED = "<>"
-# The text of a picture whose points vary, as the notebook's helper `show_varying` stores it.
-VARYING_PICTURE = "⟨picture⟩"
+# What is left out of the comparison in a cell tagged `varies`: a number or a list of numbers with the spaces
+# before it, the type of a device, and whether there is one. Its words are compared.
+NUMBER = r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?!\w|\.\d)"
+VARIES = re.compile(rf" *(?:(?<![\w.]){NUMBER}|\[(?:{NUMBER}(?:, {NUMBER})*)?\])"
+                    r"|\b(?:cpu|cuda|mps|xpu|pretended)(?::\d+)?\b|\b(?:True|False)\b")
 # Brightness levels, of 255. The same curve, calculated on another processor, may shift an edge by less
 # than a hundredth of a pixel; a point that moves by a tenth of a pixel changes an edge by more than this.
 PIXEL_TOLERANCE = 4
@@ -30,14 +30,9 @@ def kind(output):
     return output["output_type"], *sorted(output.get("data", {output.get("name"): None}))
 
 
-def is_varying_picture(output):
-    return output.get("data", {}).get("text/plain", "").startswith(VARYING_PICTURE)
-
-
-def varies(output):
-    """Whether anything in an output may differ from run to run."""
-    texts = output.get("data", {"text": output.get("text")}).items()
-    return any(VARIES.search(text) for mime, text in texts if mime != "image/png" and isinstance(text, str))
+def words(text):
+    """A text without what differs from run to run."""
+    return VARIES.sub("#", text)
 
 
 def same_picture(stored, fresh, name=None):
@@ -59,14 +54,14 @@ def same_picture(stored, fresh, name=None):
     return False
 
 
-def comparable(output):
-    """An output's kind and texts, without what varies."""
+def comparable(output, varies):
+    """An output's kind and texts; of a cell that varies, their words."""
     texts = output.get("data", {"text": output.get("text")}).items()
-    return kind(output), {mime: VARIES.sub(VARIES_REPLACED, text) for mime, text in texts if mime != "image/png"}
+    return kind(output), {mime: words(text) if varies else text for mime, text in texts if mime != "image/png"}
 
 
-def same_outputs(stored, fresh):
-    """Whether two lists of a cell's outputs are the same but for what varies."""
-    return ([comparable(output) for output in stored] == [comparable(output) for output in fresh]
-            and all(png(before) is None or is_varying_picture(before) or same_picture(png(before), png(after))
+def same_outputs(stored, fresh, varies=False):
+    """Whether two lists of a cell's outputs are the same; of a cell that varies, their words and their kinds."""
+    return ([comparable(output, varies) for output in stored] == [comparable(output, varies) for output in fresh]
+            and all(png(before) is None or varies or same_picture(png(before), png(after))
                     for before, after in zip(stored, fresh)))

@@ -1,0 +1,161 @@
+"""A script of data/, run on a folder of a test's own, where no run can touch data/ itself.
+
+`python tests/places.py prepare SETTINGS` is such a run in a process of its own. It has to start fast: no pytest here.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+POSIX = os.name == "posix"
+sys.path.insert(0, str(DATA))
+
+
+class Place:
+    """A folder of a test's own, and ways to run a script of data/ on it."""
+
+    def __init__(self, script, root):
+        self.script = script   # the module
+        self.root = root
+
+    def settings(self, **more):
+        """What the script's constants are to be, and how it is to run: see adjusted and main."""
+        return {"ROOT": self.root} | more
+
+    def environment(self, **more):
+        """The environment without what would lead the script elsewhere."""
+        clean = {k: v for k, v in os.environ.items()
+                 if k != "MNIST_MIRROR" and not k.lower().endswith("_proxy")}
+        return clean | {"PYTHONIOENCODING": "utf-8"} | more
+
+    def run(self, *args, env={}, **settings):
+        """Run the script in this process: one of its own takes ten times as long."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+        with (adjusted(self.script, **self.settings(*args, **settings)), contextlib.chdir(self.root),
+              mock.patch.dict(os.environ, self.environment(**env), clear=True),
+              contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
+            status = self.script.main([])
+        for stream in (out, err):
+            stream.seek(0)
+        return subprocess.CompletedProcess(self.script.__name__, status, out.read(), err.read())
+
+    def run_apart(self, *args, env={}, **settings):
+        """Run the script in a process of its own, which may die or change what belongs to the whole process."""
+        return subprocess.run(
+            self.command(*args, **settings), env=self.environment(**env),
+            cwd=self.root, capture_output=True, encoding="utf-8", timeout=60)
+
+    def start(self, *args, **settings):
+        return subprocess.Popen(
+            self.command(*args, **settings), env=self.environment(), cwd=self.root,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+    def command(self, *args, **settings):
+        settings = json.dumps(self.settings(*args, **settings), default=str)
+        return [sys.executable, __file__, self.script.__name__, settings]
+
+
+@contextlib.contextmanager
+def folder_for_others():
+    """A folder outside pytest's private ones, where another user can go."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        folder = Path(folder)
+        yield folder
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                os.chmod(path, 0o755)
+
+
+def make_read_only(place):
+    """Take away the right to write, and return the settings to run under."""
+    if not POSIX:
+        import pytest
+        pytest.skip("folders are made read-only by mode bits here, which this system lacks")
+    for path in (place.root, *place.root.rglob("*")):
+        if path.is_dir():
+            os.chmod(path, 0o555)
+    return {"user": 65534} if os.geteuid() == 0 else {}  # mode bits don't stop root
+
+
+def damage(kind, data):
+    """The bytes `data`, damaged in one of the ways that happen."""
+    middle = len(data) // 2
+    return {
+        "truncated": data[:middle],
+        "padded": data + b"\0" * 100,
+        "empty": b"",
+        "html": b"<!DOCTYPE html>\n<title>Log in</title>" + b"." * 2000,
+        "flipped": data[:middle] + bytes(byte ^ 4 for byte in data[middle:middle + 1]) + data[middle + 1:],
+    }[kind]
+
+
+def adjusted(script, blank=False, **constants):
+    """The script with other constants, and with black images if they are to be blank (no time for drawing)."""
+    if blank:
+        constants["draw"] = draw_blank
+    return mock.patch.multiple(script, **constants)
+
+
+def draw_blank(sizes):
+    import numpy
+    return {part: (numpy.zeros((n, 28, 28), "uint8"), numpy.zeros(n, "uint8")) for part, n in sizes.items()}
+
+
+def copy_slowly(source, target, length):
+    print("extracting", flush=True)
+    while block := source.read(16384):
+        target.write(block)
+        time.sleep(0.002)
+
+
+def main():
+    """Run a script as the settings say."""
+    script, settings = importlib.import_module(sys.argv[1]), json.loads(sys.argv[2])
+    settings["ROOT"] = Path(settings["ROOT"])
+    die_at = settings.pop("die_at", None)            # end at once at this line, counted
+    file_limit = settings.pop("file_limit", None)    # bytes: no file can grow beyond
+    user = settings.pop("user", None)                # to run as
+    if settings.pop("slow_extraction", False):
+        script.shutil.copyfileobj = copy_slowly
+    if file_limit is not None:
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+    if user is not None:
+        import filelock, pooch, requests, tqdm  # noqa: E401, F401  while they can be read
+        os.setuid(user)
+    lines = 0
+
+    def trace(frame, event, argument):
+        nonlocal lines
+        if not frame.f_code.co_filename.startswith(str(DATA)):
+            return None
+        lines += event == "line"
+        if lines == die_at:
+            os._exit(99)
+        return trace
+
+    with adjusted(script, **settings):
+        if die_at is not None:
+            threading.settrace(trace)
+            sys.settrace(trace)
+        status = script.main([])
+        sys.settrace(None)
+    if die_at is not None:
+        print("LINES", lines)
+    sys.stdout.flush()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
