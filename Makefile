@@ -1,21 +1,28 @@
-# make run      execute a copy of the notebook: build/04-feedforward-nn.ipynb and .html
-# make test     every check
-# make lab      open the notebook in JupyterLab
-# make refresh  execute the notebook in place
-# make matrix   the strict check in every way that this machine can run it (an hour the first time)
-# make bench    compare with other libraries: benchmarks/README.md
-# make mutants  change the code in small ways: does a check notice? (an hour)
+# make run         execute a copy of the notebook: build/04-feedforward-nn.ipynb and .html
+# make lab         open the notebook in JupyterLab
+# make refresh     execute the notebook in place
+# make test        the checks (three minutes)
+# make everywhere  the notebook in other places and programs, and a sample of mutants (twelve minutes)
+# make matrix      the whole notebook in every way that this machine can run it (an hour the first time)
+# make mutants     change the code in small ways: does a check notice? (an hour)
+# make bench       compare with other libraries: benchmarks/README.md
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lab refresh matrix bench mutants
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+.PHONY: run lab refresh test everywhere matrix mutants bench
 run: .venv/installed
 	@$(BIN)/python tools/execute.py run
 
 # Without MNIST (status 3) the tests say themselves what they leave out.
 test: .venv/installed-tests
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
-	@$(BIN)/python -m pytest
+	@$(TEST)
+
+everywhere: .venv/installed-tests
+	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
+	@$(TEST) tests/everywhere
 
 lab: .venv/installed
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]

@@ -1,8 +1,10 @@
 """What several test files use."""
 
+import importlib.util
+
 import pytest
 
-from cells import definitions, read
+from cells import ROOT, definitions, read
 from torch_settings import kept
 
 
@@ -26,3 +28,12 @@ def notebook_precision():
         torch.set_default_dtype(torch.float64)
         torch.set_num_threads(1)
         yield
+
+
+@pytest.fixture
+def ddp(notebook_precision):
+    """examples/ddp.py as a module, with the notebook's functions in it, under its settings."""
+    spec = importlib.util.spec_from_file_location("ddp", ROOT / "examples" / "ddp.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -165,7 +165,7 @@ def test_commit_from_the_command_line_twice_and_clone(jovian):
 
 @pytest.mark.mnist
 def test_the_clone_executes(jovian):
-    """Its cells up to the split, which import everything and load MNIST; test_elsewhere executes all of them."""
+    """Its cells up to the split, which import everything and load MNIST."""
     run_cell(jovian)
     nb = read(clone(jovian) / NOTEBOOK.name)
     assert "kernelspec" not in nb.metadata

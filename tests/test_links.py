@@ -4,13 +4,11 @@ Whether the others lead somewhere is for the weekly workflow, which has a networ
 """
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 
-from badges import NOT_PUBLISHED, README, badges, links, published
 from cells import NOTEBOOK, ROOT
-from marked import with_part
 
 PAGES = sorted(path for folder in (ROOT, *(ROOT / name for name in ("benchmarks", "data", "tests")))
                for path in folder.glob("*.md"))
@@ -19,24 +17,6 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 def addresses(text):
     return LINK.findall(re.sub(r"```.*?```", "", text, flags=re.S))
-
-
-def test_badges_are_those_of_the_setting():
-    text = README.read_text(encoding="utf-8")
-    assert with_part(text, "badges", badges(**published())) == text
-
-
-def test_badges_open_this_notebook():
-    """Each address as its service documents it, with the repository, the branch and the file in it."""
-    opened = {name: urlsplit(address) for name, (address, badge) in links("owner/name", "main").items()}
-    file = f"/owner/name/blob/main/{NOTEBOOK.name}"
-    assert {name: (url.scheme, url.netloc, url.path, parse_qs(url.query)) for name, url in opened.items()} == {
-        "Open in Colab": ("https", "colab.research.google.com", f"/github{file}", {}),
-        "Open in Kaggle": ("https", "kaggle.com", "/kernels/welcome", {"src": [f"https://github.com{file}"]}),
-        "Launch on Binder": ("https", "mybinder.org", "/v2/gh/owner/name/main", {"labpath": [NOTEBOOK.name]}),
-        "View on nbviewer": ("https", "nbviewer.org", f"/github{file}", {}),
-    }
-    assert "".join(badges("owner/name", "main")).count("[![") == 4 and badges("", "main") == [NOT_PUBLISHED]
 
 
 def test_what_the_services_need_is_there():
