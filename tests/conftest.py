@@ -21,6 +21,13 @@ def functions(stored):
 
 
 @pytest.fixture
+def folder_with_data(tmp_path):
+    """An empty folder but for data/, to execute the notebook in."""
+    (tmp_path / "data").symlink_to(ROOT / "data", target_is_directory=True)
+    return tmp_path
+
+
+@pytest.fixture
 def notebook_precision():
     """Torch's settings as the notebook's cell `precision` makes them; afterwards as they were."""
     import torch

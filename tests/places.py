@@ -1,6 +1,7 @@
 """A script of data/, run on a folder of a test's own, where no run can touch data/ itself.
 
-`python tests/places.py prepare SETTINGS` is such a run in a process of its own. It has to start fast: no pytest here.
+`python tests/places.py prepare SETTINGS` is such a run in a process of its own. Many are started, so this file imports
+only where it needs them: pytest, and mock, which takes longer than Python to start.
 """
 
 import contextlib
@@ -14,7 +15,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from unittest import mock
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 POSIX = os.name == "posix"
@@ -29,7 +29,7 @@ class Place:
         self.root = root
 
     def settings(self, **more):
-        """What the script's constants are to be, and how it is to run: see adjusted and main."""
+        """What the script's constants are to be, and how it is to run: see constants and main."""
         return {"ROOT": self.root} | more
 
     def environment(self, **more):
@@ -40,9 +40,11 @@ class Place:
 
     def run(self, *args, env={}, **settings):
         """Run the script in this process: one of its own takes ten times as long."""
+        from unittest import mock
+
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
-        with (adjusted(self.script, **self.settings(*args, **settings)), contextlib.chdir(self.root),
-              mock.patch.dict(os.environ, self.environment(**env), clear=True),
+        with (mock.patch.multiple(self.script, **constants(**self.settings(*args, **settings))),
+              mock.patch.dict(os.environ, self.environment(**env), clear=True), contextlib.chdir(self.root),
               contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
             status = self.script.main([])
         for stream in (out, err):
@@ -100,11 +102,9 @@ def damage(kind, data):
     }[kind]
 
 
-def adjusted(script, blank=False, **constants):
-    """The script with other constants, and with black images if they are to be blank (no time for drawing)."""
-    if blank:
-        constants["draw"] = draw_blank
-    return mock.patch.multiple(script, **constants)
+def constants(blank=False, **settings):
+    """What to change in the script: its constants, and what draws if the images are to be blank (it takes no time)."""
+    return settings | ({"draw": draw_blank} if blank else {})
 
 
 def draw_blank(sizes):
@@ -145,12 +145,13 @@ def main():
             os._exit(99)
         return trace
 
-    with adjusted(script, **settings):
-        if die_at is not None:
-            threading.settrace(trace)
-            sys.settrace(trace)
-        status = script.main([])
-        sys.settrace(None)
+    for name, value in constants(**settings).items():
+        setattr(script, name, value)
+    if die_at is not None:
+        threading.settrace(trace)
+        sys.settrace(trace)
+    status = script.main([])
+    sys.settrace(None)
     if die_at is not None:
         print("LINES", lines)
     sys.stdout.flush()

@@ -1,10 +1,9 @@
 """The notebook's functions, taken out of it, against numbers worked out by hand and against properties."""
 
-import contextlib
-import hashlib
+import copy
 import math
-import pickle
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.nn as nn
@@ -12,22 +11,35 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, SubsetRandomSampler, TensorDataset
-from torchvision.datasets import CIFAR10
 from torchvision.transforms import ToTensor
 
 from cells import ROOT
+from notebook import (
+    NAMES, BatchedCIFAR10, BatchedMNIST, DeepModel, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy,
+    arithmetic_alone, bars, check_mnist, distances, drift, epoch_by_hand, evaluate, fit, get_default_device, loss_batch,
+    make_loader, momentum, now, plot_runs, seconds_for, seconds_per_pass, seconds_per_step, split_indices, step_by_hand,
+    timed_epoch, to_device, train, with_arithmetic_alone, with_autograd, with_epoch_by_hand, with_step_by_hand)
 
+pytestmark = pytest.mark.usefixtures("notebook_precision")
 CPU = torch.device("cpu")
+aten = torch.ops.aten
 
 
-@pytest.fixture(autouse=True)
-def names(functions, notebook_precision):
-    """The notebook's names, as globals of this file, under its settings."""
-    globals().update({name: functions[name] for name in (
-        "split_indices", "BatchedMNIST", "make_loader", "MnistModel", "get_default_device", "to_device",
-        "DeviceDataLoader", "accuracy", "loss_batch", "evaluate", "fit", "varies", "check_mnist", "seconds_per_pass", "distances")})
+class Clock:
+    """A clock that stands still but for what a test says takes time."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+    def slow(self, function, seconds):
+        """The function, which now takes so many seconds."""
+        def slowed(*args, **kwargs):
+            self.seconds += seconds
+            return function(*args, **kwargs)
+        return slowed
 
 
 # split_indices
@@ -104,12 +116,35 @@ def test_model_has_the_course_s_layers():
 
 # Devices
 
-@pytest.mark.parametrize("cuda, mps, expected", [
-    (True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")])
-def test_default_device(monkeypatch, cuda, mps, expected):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert get_default_device() == torch.device(expected)
+class Refusing(TorchDispatchMode):
+    """An operation that the accelerator ("meta") can't do with 64-bit numbers."""
+
+    def __init__(self, operation, error):
+        super().__init__()
+        self.operation, self.error = operation, error
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func == self.operation and (result.device.type, result.dtype) == ("meta", torch.float64):
+            raise self.error
+        return result
+
+
+@pytest.mark.parametrize("available, refused, error, in_64_bits, in_32_bits", [
+    (False, None, None, "cpu", "cpu"),
+    (True, None, None, "meta", "meta"),
+    # As Apple's accelerator refuses, and Intel's: one makes no such numbers, the other computes nothing with them.
+    (True, aten.ones.default, TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework "
+                                        "doesn't support float64. Please use float32 instead."), "cpu", "meta"),
+    (True, aten.add.Tensor, RuntimeError("Required aspect fp64 is not supported on the device"), "cpu", "meta")],
+    ids=["none", "64 bits", "Apple's", "Intel's"])
+def test_default_device(monkeypatch, available, refused, error, in_64_bits, in_32_bits):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: available)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("meta"))
+    with Refusing(refused, error):
+        assert get_default_device() == torch.device(in_64_bits)
+        torch.set_default_dtype(torch.float32)
+        assert get_default_device() == torch.device(in_32_bits)
 
 
 nests = st.recursive(st.integers(0, 9).map(torch.tensor),
@@ -210,7 +245,7 @@ def test_loss_batch_takes_one_step_at_a_time():
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
     assert loss_batch(model, F.mse_loss, XB, YB, opt) == (4.0, 2, None)
     assert model.weight.item() == pytest.approx(1.6)
-    # w = 1.6: errors -1.4 and -0.8, mean square 1.3; gradient (-2.8 - 3.2) / 2 = -3: a gradient left over would give more.
+    # w = 1.6: errors -1.4 and -0.8, mean square 1.3; gradient (-2.8 - 3.2) / 2 = -3: one left over would give more.
     assert loss_batch(model, F.mse_loss, XB, YB, opt)[0] == pytest.approx(1.3)
     assert model.weight.item() == pytest.approx(1.9)
 
@@ -312,16 +347,17 @@ def test_fit_learns():
 
 # The rest
 
-def test_varies():
-    assert varies("0.3 s") == "⟨0.3 s⟩"
-
-
 def test_seconds_per_pass(monkeypatch):
-    clock = iter([10.0, 12.5])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    passed = []
-    assert seconds_per_pass((passed.append(i), i) for i in range(3)) == 2.5
-    assert len(passed) == 3
+    """Three batches, and half a second until it is clear that there is no fourth."""
+    clock = Clock()
+    monkeypatch.setattr("time.perf_counter", clock)
+
+    class Loader:
+        def __iter__(self):
+            yield from map(clock.slow(lambda i: (i, i), 1.0), range(3))
+            clock.seconds += 0.5
+
+    assert seconds_per_pass(Loader()) == 3.5
 
 
 def test_distances():
@@ -338,168 +374,192 @@ def test_a_damaged_file_is_named(tmp_path):
         check_mnist(tmp_path)
 
 
-@pytest.mark.skipif(not (ROOT / "data" / "MNIST").exists(), reason="there is no MNIST here")
+@pytest.mark.mnist
 def test_the_official_files_are_known():
     assert check_mnist(ROOT / "data") == 4
 
 
 # Section 6
 
-def test_timed_epoch_trains_and_counts_every_part(functions, monkeypatch):
-    monkeypatch.setitem(functions, "device", CPU)
-    model, same = MnistModel(2, 3, 4), MnistModel(2, 3, 4)
-    same.load_state_dict(model.state_dict())
+@pytest.mark.parametrize("device, steps", [("cpu", ["looked"]), ("meta", ["waited", "looked"])])
+def test_now_waits_for_an_accelerator(monkeypatch, device, steps):
+    seen = []
+    monkeypatch.setitem(NAMES, "device", torch.device(device))
+    monkeypatch.setattr("torch.accelerator.synchronize", lambda: seen.append("waited"))
+    monkeypatch.setattr("time.perf_counter", lambda: seen.append("looked") or 7.0)
+    assert now() == 7.0 and seen == steps
+
+
+def test_timed_epoch_trains(monkeypatch):
+    monkeypatch.setitem(NAMES, "device", CPU)
+    model = MnistModel(2, 3, 4)
+    same = copy.deepcopy(model)
     batches = [(torch.rand(5, 2), torch.tensor([0, 1, 2, 3, 0]))] * 3
-    parts = functions["timed_epoch"](model, batches, batches, 0.1)
-    assert list(parts) == ["loading", "forward", "backward", "update", "validation"]
-    assert min(parts.values()) > 0
+    timed_epoch(model, batches, batches, 0.1)
     fit(1, 0.1, same, F.cross_entropy, batches, batches)
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), same.parameters()))
 
 
+def test_timed_epoch_counts_every_part(monkeypatch):
+    """What takes time takes another power of ten each, so that the digits tell what was counted, and how often."""
+    clock, sgd = Clock(), torch.optim.SGD
+    monkeypatch.setitem(NAMES, "now", clock)
+    monkeypatch.setattr(MnistModel, "forward", clock.slow(MnistModel.forward, 10))
+    monkeypatch.setattr(F, "cross_entropy", clock.slow(F.cross_entropy, 100))
+    monkeypatch.setattr(sgd, "zero_grad", clock.slow(sgd.zero_grad, 1_000))
+    monkeypatch.setattr(torch.Tensor, "backward", clock.slow(torch.Tensor.backward, 10_000))
+    monkeypatch.setattr(sgd, "step", clock.slow(sgd.step, 100_000))
+    monkeypatch.setitem(NAMES, "accuracy", clock.slow(accuracy, 1_000_000))
+    batch = torch.rand(5, 2), torch.tensor([0, 1, 2, 3, 0])
+    train_dl, valid_dl = [map(clock.slow(tuple, 1), [batch] * n) for n in (3, 2)]
+    parts = timed_epoch(MnistModel(2, 3, 4), train_dl, valid_dl, 0.1)
+    assert list(parts.items()) == [("loading", 3), ("forward", 330), ("backward", 33_000), ("update", 300_000),
+                                   ("validation", 2_000_222)]
+    assert sum(parts.values()) == clock.seconds
+
+
 @pytest.mark.parametrize("n", [1, 5, 8])
-def test_steps_by_hand_are_those_of_autograd(functions, monkeypatch, n):
-    monkeypatch.setitem(functions, "batch_size", 3)
+def test_steps_by_hand_are_those_of_autograd(monkeypatch, n):
+    monkeypatch.setitem(NAMES, "batch_size", 3)
     torch.manual_seed(0)
-    images, labels = torch.randint(256, (n, 12), dtype=torch.uint8), torch.randint(10, (n,))
+    images, labels = torch.randint(256, (2 * n, 12), dtype=torch.uint8), torch.randint(10, (2 * n,))
+    order = torch.randperm(2 * n)[:n]
     model = MnistModel(12, 5, 10)
     by_hand, fast = ([p.detach().clone() for p in model.parameters()] for _ in range(2))
     opt = torch.optim.SGD(model.parameters(), lr=0.5)
-    for batch in torch.arange(n).split(3):
+    for batch in order.split(3):
         xb, yb = images[batch] / 255, labels[batch]
         loss_batch(model, F.cross_entropy, xb, yb, opt)
-        functions["step_by_hand"](by_hand, xb, yb, 0.5)
-    functions["epoch_by_hand"](fast, images, labels, torch.arange(n), 0.5)
+        step_by_hand(by_hand, xb, yb, 0.5)
+    epoch_by_hand(fast, images, labels, order, 0.5)
     for p, q, r in zip(model.parameters(), by_hand, fast):
         assert torch.allclose(p, q, rtol=0, atol=1e-12) and torch.allclose(p, r, rtol=0, atol=1e-12)
 
 
-def test_arithmetic_alone_learns_nothing(functions):
+class Noting(TorchDispatchMode):
+    """Notes what tensors are asked to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls.append((func, args))
+        return func(*args, **(kwargs or {}))
+
+
+def test_arithmetic_alone_fetches_each_batch_for_two_products(monkeypatch):
+    monkeypatch.setitem(NAMES, "batch_size", 3)
     weights = [torch.rand(5, 12), torch.rand(5), torch.rand(10, 5), torch.rand(10)]
     before = [weight.clone() for weight in weights]
-    functions["arithmetic_alone"](weights, torch.randint(256, (7, 12), dtype=torch.uint8), torch.arange(7))
-    assert all(torch.equal(a, b) for a, b in zip(weights, before))
+    images, order = torch.randint(256, (9, 12), dtype=torch.uint8), torch.randperm(9)[:7]
+    with Noting() as noted:
+        arithmetic_alone(weights, images, order)
+    fetched = [args for func, args in noted.calls if func == aten.index_select.default]
+    products = [args for func, args in noted.calls if func == aten.mm.default]
+    assert len(products) == 2 * len(fetched)
+    each = zip(order.split(3), fetched, products[::2], products[1::2], strict=True)
+    for batch, (source, _, rows), first, second in each:
+        x = images[batch] / 255
+        assert source is images and torch.equal(rows, batch)
+        assert torch.equal(first[0], weights[0]) and torch.equal(first[1], x.T)
+        assert second[0].shape == (5, len(batch)) and torch.equal(second[1], x)
+    assert all(torch.equal(a, b) for a, b in zip(weights, before)), "it learned something"
 
 
-def test_drift_records_ten_points_per_epoch(functions, monkeypatch):
+def test_seconds_for_is_the_best_of_three(monkeypatch):
+    clock, durations = Clock(), [3.0, 1.0, 2.0]
+    monkeypatch.setitem(NAMES, "now", clock)
+
+    def run():
+        clock.seconds += durations.pop(0)
+
+    assert seconds_for(run) == 1.0 and durations == []
+
+
+@pytest.mark.parametrize("way, trained", [
+    (with_autograd, "by_autograd"), (with_step_by_hand, "weights"), (with_epoch_by_hand, "fast_weights")])
+def test_each_way_trains_its_own_weights_for_one_epoch(monkeypatch, way, trained):
+    models = {name: MnistModel(12, 5, 10) for name in ("by_autograd", "weights", "fast_weights")}
+    expected = copy.deepcopy(models)
+    batches = [(torch.rand(3, 12), torch.randint(10, (3,))) for _ in range(2)]
+    pixels, digits = torch.randint(256, (9, 12), dtype=torch.uint8), torch.randint(10, (9,))
+    order = torch.randperm(9)[:7]
+    names = {name: [p.data for p in model.parameters()] for name, model in models.items()}
+    names |= dict(by_autograd=models["by_autograd"], opt=torch.optim.SGD(models["by_autograd"].parameters(), lr=0.3),
+                  lr=0.3, batch_size=3, train_dl=batches, pixels=pixels, digits=digits, order=order)
+    for name, value in names.items():
+        monkeypatch.setitem(NAMES, name, value)
+    way()
+    if trained == "fast_weights":
+        batches = [(pixels[rows] / 255, digits[rows]) for rows in order.split(3)]
+    opt = torch.optim.SGD(expected[trained].parameters(), lr=0.3)
+    for xb, yb in batches:
+        loss_batch(expected[trained], F.cross_entropy, xb, yb, opt)
+    for name, model in models.items():
+        for p, q in zip(model.parameters(), expected[name].parameters()):
+            assert torch.allclose(p, q, rtol=0, atol=1e-12 if name == trained else 0)
+
+
+def test_the_arithmetic_alone_is_that_of_the_faster_epoch(monkeypatch):
+    seen = []
+    monkeypatch.setitem(NAMES, "arithmetic_alone", lambda *args: seen.append(args))
+    for name in ("weights", "pixels", "order"):
+        monkeypatch.setitem(NAMES, name, name)
+    with_arithmetic_alone()
+    assert seen == [("weights", "pixels", "order")]
+
+
+def test_drift_records_ten_points_per_epoch(monkeypatch):
     batches = [(torch.rand(4, 784), torch.tensor([0, 1, 2, 3]))] * 20
     for name, value in dict(device=CPU, train_dl=batches).items():
-        monkeypatch.setitem(functions, name, value)
-    models, points, history = functions["drift"](torch.float64, copies=2, epochs=3)
+        monkeypatch.setitem(NAMES, name, value)
+    models, points, history = drift(torch.float64, copies=2, epochs=3)
     assert len(models) == 3 and history.shape == (31, 2)
     assert points == pytest.approx([i / 10 for i in range(31)])
     assert (history[0] > 0).all() and history[0].max() < 1e-15
     assert history[-1].tolist() == distances(models)
 
 
-@pytest.fixture
-def pretend_cuda(monkeypatch):
-    """CUDA graphs on the CPU: what is recorded is the tensor operations, and replaying repeats them in place.
-
-    As on a GPU, recording changes no tensor, and nothing of Python's is repeated.
-    """
-    class Graph:
-        def replay(self):
-            for func, args, kwargs, out in self.operations:
-                result = func(*args, **kwargs)
-                for new, old in zip(tree_leaves(result), tree_leaves(out)):
-                    old.copy_(new)
-
-    class Recording(TorchDispatchMode):
-        def __init__(self, graph):
-            super().__init__()
-            self.graph, graph.operations, self.before = graph, [], {}
-
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            kwargs = kwargs or {}
-            for tensor in tree_leaves((args, kwargs)):
-                if isinstance(tensor, torch.Tensor):
-                    self.before.setdefault(id(tensor), (tensor, tensor.clone()))
-            out = func(*args, **kwargs)
-            self.graph.operations.append((func, args, kwargs, out))
-            return out
-
-        def __exit__(self, *error):
-            super().__exit__(*error)
-            for tensor, value in reversed(self.before.values()):
-                tensor.copy_(value)
-
-    class Stream:
-        def wait_stream(self, other):
-            pass
-
-    for name, pretended in {"CUDAGraph": Graph, "graph": Recording, "Stream": Stream, "current_stream": Stream,
-                            "stream": contextlib.nullcontext}.items():
-        monkeypatch.setattr(torch.cuda, name, pretended)
-
-
-def test_a_recorded_epoch_is_repeated_with_another_order(functions, monkeypatch, pretend_cuda):
-    """How it uses CUDA can only be seen on a GPU; here, that it trains on the order it is given, each time once."""
-    monkeypatch.setitem(functions, "batch_size", 3)
-    images, labels = torch.randint(256, (8, 12), dtype=torch.uint8), torch.randint(10, (8,))
-    orders = [torch.randperm(8) for _ in range(3)]
-    recorded, direct = ([p.detach().clone() for p in model.parameters()] for model in [MnistModel(12, 5, 10)] * 2)
-    calls = []
-
-    def epoch(order):
-        calls.append(order)
-        functions["epoch_by_hand"](recorded, images, labels, order, 0.5)
-
-    repeat = functions["recorded"](epoch, orders[0])
-    for order in orders[1:]:
-        repeat(order)
-    assert len(calls) == 2, "run once and recorded once; what is repeated is the recording"
-    for order in orders:
-        functions["epoch_by_hand"](direct, images, labels, order, 0.5)
-    assert all(torch.equal(p, q) for p, q in zip(recorded, direct))
-
-
-def test_bars(functions):
-    fig = functions["bars"]({"a": 1.0, "b": 2.0}, "Title", "blue")
-    ax, = fig.axes
+def test_bars(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    bars({"a": 1.0, "b": 2.0}, "Title", "blue")
+    ax, = plt.gcf().axes
     assert [bar.get_width() for bar in ax.patches] == [1, 2] and ax.get_xlabel() == "seconds"
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"] and ax.yaxis_inverted()
+    assert ax.get_title() == "Title"
+    plt.close()
 
 
 # Section 7
 
-@pytest.mark.parametrize("disabled, expected", [("1", True), (None, False)])
-def test_progress_is_drawn_unless_switched_off(functions, monkeypatch, disabled, expected):
-    """Not tqdm's own reading of the variable: in a notebook, tqdm.auto overlooks it."""
-    monkeypatch.delenv("TQDM_DISABLE", raising=False)
-    if disabled:
-        monkeypatch.setenv("TQDM_DISABLE", disabled)
-    seen = []
-    monkeypatch.setitem(functions, "tqdm", lambda runs, disable: seen.append(disable) or runs)
-    assert list(functions["progress"]([1, 2])) == [1, 2] and seen == [expected]
-
-
-def test_train_is_one_epoch_per_rate_without_a_word(functions, monkeypatch, capsys):
-    monkeypatch.setitem(functions, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
+def test_train_is_one_epoch_per_rate_without_a_word(monkeypatch, capsys):
+    monkeypatch.setitem(NAMES, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
     batches = [(torch.rand(5, 3), torch.tensor([0, 1, 0, 1, 1]))] * 2
     model, same = MnistModel(3, 4, 2), MnistModel(3, 4, 2)
     same.load_state_dict(model.state_dict())
-    values = functions["train"](model, [0.5, 0.1], batches)
+    values = train(model, [0.5, 0.1], batches)
     assert capsys.readouterr().out == ""
-    expected = [fit(1, rate, same, F.cross_entropy, batches, functions["valid_dl"], accuracy)[1][0] for rate in (0.5, 0.1)]
+    expected = [fit(1, rate, same, F.cross_entropy, batches, NAMES["valid_dl"], accuracy)[1][0]
+                for rate in (0.5, 0.1)]
     assert values == expected
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), same.parameters()))
 
 
-def test_train_uses_the_optimizer_it_is_given(functions, monkeypatch):
-    monkeypatch.setitem(functions, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
+def test_train_uses_the_optimizer_it_is_given(monkeypatch):
+    monkeypatch.setitem(NAMES, "valid_dl", [(torch.rand(4, 3), torch.tensor([0, 1, 1, 0]))])
     rates = []
 
     def opt_fn(parameters, lr):
         rates.append(lr)
         return torch.optim.SGD(parameters, lr=lr)
 
-    functions["train"](MnistModel(3, 4, 2), [0.3, 0.2], [(torch.rand(2, 3), torch.tensor([0, 1]))], opt_fn)
+    train(MnistModel(3, 4, 2), [0.3, 0.2], [(torch.rand(2, 3), torch.tensor([0, 1]))], opt_fn)
     assert rates == [0.3, 0.2]
 
 
-def test_deep_model_by_hand(functions):
-    model = functions["DeepModel"]([1, 1, 1, 1])
+def test_deep_model_by_hand():
+    model = DeepModel([1, 1, 1, 1])
     assert len(list(model.parameters())) == 6
     for layer, (weight, bias) in zip(model.layers, [(2.0, -1.0), (-1.0, 4.0), (3.0, -20.0)]):
         layer.weight.data.fill_(weight)
@@ -508,10 +568,10 @@ def test_deep_model_by_hand(functions):
     assert model(torch.tensor([[[1.0]], [[3.0]], [[0.0]]])).tolist() == [[-11.0], [-20.0], [-8.0]]
 
 
-def test_momentum_by_hand(functions):
+def test_momentum_by_hand():
     """Nesterov: v ← 0.9 v + g, w ← w - lr (g + 0.9 v); with g = 1: 1 - 0.1 · 1.9 = 0.81, then v = 1.9, 0.81 - 0.271."""
     weight = torch.ones(1, requires_grad=True)
-    opt = functions["momentum"]([weight], 0.1)
+    opt = momentum([weight], 0.1)
     for expected in (0.81, 0.539):
         weight.grad = torch.ones(1)
         opt.step()
@@ -526,8 +586,8 @@ class Pictures:
     targets = torch.arange(4)
 
 
-def test_shifted_images(functions):
-    shifted = functions["ShiftedMNIST"](Pictures)
+def test_shifted_images():
+    shifted = ShiftedMNIST(Pictures)
     torch.manual_seed(0)
     seen = {number: set() for number in range(4)}
     for _ in range(100):
@@ -541,72 +601,56 @@ def test_shifted_images(functions):
     assert all(shifts == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)} for shifts in seen.values())
 
 
-def test_shifted_images_leave_the_frame(functions):
+def test_shifted_images_leave_the_frame():
     """What is moved out at the edge is gone; zeros come in."""
     class Corner:
         data, targets = torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1)
     Corner.data[0, 0, 0] = 255
-    windows = functions["ShiftedMNIST"](Corner).windows
+    windows = ShiftedMNIST(Corner).windows
     assert windows.shape == (1, 3, 3, 28, 28) and windows[0, 0, 0].max() == 255 and windows[0, 2, 2].max() == 0
 
 
-def test_shifted_images_are_held_twice_at_most(functions):
+def test_shifted_images_are_held_twice_at_most():
     """The nine windows are views of one framed copy."""
-    shifted = functions["ShiftedMNIST"](Pictures)
+    shifted = ShiftedMNIST(Pictures)
     assert shifted.windows.untyped_storage().nbytes() == 4 * 30 * 30
 
 
-def test_plot_runs(functions):
+def test_plot_runs():
     from matplotlib.figure import Figure
     ax = Figure().add_subplot()
-    functions["plot_runs"](ax, [1, 2], torch.tensor([[1.0, 3.0], [4.0, 8.0]]), "blue", "name")
+    plot_runs(ax, [1, 2], torch.tensor([[1.0, 3.0], [4.0, 8.0]]), "blue", "name")
     first, second, mean = [line.get_ydata().tolist() for line in ax.lines]
     assert (first, second, mean) == ([1, 4], [3, 8], [2, 6])
 
 
-def test_seconds_per_step_is_the_median_without_the_first(functions, monkeypatch):
-    monkeypatch.setitem(functions, "plain_xb", torch.rand(6, 1, 28, 28))
-    monkeypatch.setitem(functions, "plain_yb", torch.randint(10, (6,)))
-    seconds = [100.0] * 5 + [3.0, 1.0, 5.0]
-    clock = iter([moment for second in seconds for moment in (0.0, second)])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    assert functions["seconds_per_step"](4, CPU, steps=8) == 3.0
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_seconds_per_step(monkeypatch, device):
+    """The median without the first five, of 32-bit steps of a model of that width, on the device that is named."""
+    clock = Clock()
+    seconds = [100.0] * 5 + [0.0, 9.0, 2.0, 8.0, 3.0, 7.0, 4.0, 6.0, 5.0, 1.0]
+    monkeypatch.setattr("time.perf_counter", clock)
+    monkeypatch.setitem(NAMES, "plain_xb", torch.rand(6, 1, 28, 28))
+    monkeypatch.setitem(NAMES, "plain_yb", torch.randint(10, (6,)))
+
+    def step(model, loss_func, xb, yb, opt):
+        clock.seconds += seconds.pop(0)
+        assert loss_func is F.cross_entropy and model.linear1.weight.shape == (4, 784)
+        assert xb.shape == (6, 1, 28, 28) and yb.shape == (6,) and yb.device.type == device
+        assert {(t.dtype, t.device.type) for t in (xb, *model.parameters())} == {(torch.float32, device)}
+        assert list(map(id, opt.param_groups[0]["params"])) == list(map(id, model.parameters()))
+
+    monkeypatch.setitem(NAMES, "loss_batch", step)
+    assert seconds_per_step(4, torch.device(device)) == 4.0 and seconds == []
 
 
-@pytest.fixture
-def small_cifar(tmp_path, monkeypatch):
-    """A folder with 250 pictures in CIFAR-10's format, which torchvision takes for whole."""
-    import numpy as np
-    folder, random = tmp_path / CIFAR10.base_folder, np.random.RandomState(0)
-    folder.mkdir()
-    for name, _ in CIFAR10.train_list + CIFAR10.test_list:
-        labels = random.randint(10, size=50)
-        pixels = np.repeat(labels[:, None] * 25, 3072, axis=1).astype(np.uint8)   # brighter and brighter
-        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"kind {n}" for n in range(10)]}))
-    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name, _ in CIFAR10.train_list])
-    monkeypatch.setattr(CIFAR10, "test_list", [[name, sums[name]] for name, _ in CIFAR10.test_list])
-    monkeypatch.setitem(CIFAR10.meta, "md5", sums["batches.meta"])
-    return tmp_path
+def test_batched_cifar_is_what_to_tensor_gives():
+    class Cifar:
+        data = (torch.arange(4 * 32 * 32 * 3) % 251).byte().reshape(4, 32, 32, 3).numpy()   # every pixel another
+        targets = [3, 1, 4, 2]
 
-
-def test_batched_cifar_is_what_to_tensor_gives(functions, small_cifar):
-    plain = CIFAR10(small_cifar, transform=ToTensor())
-    batched = functions["BatchedCIFAR10"](plain)
-    rows = torch.arange(plain.data.size).reshape(plain.data.shape) % 251   # every pixel and channel another
-    plain.data[:] = rows.numpy()
-    images, labels = batched.__getitems__([7, 3])
-    assert images.shape == (2, 3, 32, 32) and images.dtype == torch.float64 and len(batched) == 250
-    for i, number in enumerate([7, 3]):
-        image, label = plain[number]
-        assert torch.equal(images[i], image) and labels[i] == label
-
-
-def test_cifar10_runs_when_asked(functions, stored, small_cifar, capsys):
-    """The notebook's cell, on a small set in CIFAR's format."""
-    source = next(cell.source for cell in stored.cells if cell.id == "cifar-run")
-    scope = functions | {"with_cifar10": True, "data_root": str(small_cifar), "device": CPU}
-    exec(source, scope)
-    assert len(scope["cifar_dl"]) == 2 and capsys.readouterr().out.count("epoch 5 of 5") == 2
-    assert scope["cifar_model"].linear1.in_features == 3072 and scope["cifar_model"].linear2.out_features == 10
+    batched = BatchedCIFAR10(Cifar)
+    images, labels = batched.__getitems__([3, 1])
+    assert images.shape == (2, 3, 32, 32) and images.dtype == torch.float64 and len(batched) == 4
+    assert torch.equal(images, torch.stack([ToTensor()(Cifar.data[number]) for number in (3, 1)]))
+    assert labels.tolist() == [2, 1]

@@ -1,15 +1,13 @@
 """data/prepare.py: every fault ends in the right files or in a clear message.
 
-Each test runs the script in a process of its own, against a small data set in
-MNIST's format and a server on 127.0.0.1; nothing outside is asked. Tests with
-the real files take them from MNIST_MIRROR, or from data/MNIST/raw.
+Each test runs the script against a small data set in MNIST's format and a server
+on 127.0.0.1; nothing outside is asked. Tests with the real files take them from
+MNIST_MIRROR, or from data/MNIST/raw.
 """
 
 import gzip
 import hashlib
 import http.server
-import importlib.util
-import json
 import os
 import random
 import shutil
@@ -17,7 +15,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -25,68 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from torch_settings import kept
+from places import DATA, POSIX, Place, damage, folder_for_others, make_read_only
 
-PROJECT = Path(__file__).resolve().parent.parent
-SCRIPT = PROJECT / "data" / "prepare.py"
-POSIX = os.name == "posix"
-
-spec = importlib.util.spec_from_file_location("prepare", SCRIPT)
-prepare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(prepare)
-
-# Runs the script with another folder, other files and other mirrors than its own.
-DRIVER = """
-import importlib.util, json, os, pathlib, shutil, sys, threading, time
-script, settings, *arguments = sys.argv[1:]
-spec = importlib.util.spec_from_file_location("prepare", script)
-prepare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(prepare)
-settings = json.loads(settings)
-prepare.ROOT = pathlib.Path(settings.pop("ROOT"))
-die_at = settings.pop("die_at", None)            # end at once at this line, counted
-file_limit = settings.pop("file_limit", None)    # bytes: no file can grow beyond
-user = settings.pop("user", None)                # to run as
-slow = settings.pop("slow_extraction", False)
-blank = settings.pop("blank_stand_in", False)    # black images: no time for drawing
-for name, value in settings.items():
-    setattr(prepare, name, value)
-if file_limit is not None:
-    import resource
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-if slow:
-    def copy(source, target, length):
-        print("extracting", flush=True)
-        while block := source.read(16384):
-            target.write(block)
-            time.sleep(0.002)
-    prepare.shutil.copyfileobj = copy
-if blank:
-    import numpy
-    prepare.draw = lambda sizes: {
-        part: (numpy.zeros((n, 28, 28), "uint8"), numpy.zeros(n, "uint8")) for part, n in sizes.items()}
-if user is not None:
-    import filelock, pooch, requests, tqdm  # while they can be read
-    os.setuid(user)
-lines = 0
-def trace(frame, event, argument):
-    global lines
-    if frame.f_code.co_filename != script:
-        return None
-    lines += event == "line"
-    if lines == die_at:
-        os._exit(99)
-    return trace
-if die_at is not None:
-    threading.settrace(trace)
-    sys.settrace(trace)
-status = prepare.main(arguments)
-sys.settrace(None)
-if die_at is not None:
-    print("LINES", lines)
-sys.stdout.flush()
-sys.exit(status)
-"""
+import prepare  # places knows where it is
 
 
 # The small data set
@@ -113,34 +51,19 @@ def files():
     return files
 
 
-class Place:
-    """A data folder of a test's own, and a way to run the script on it."""
+class MnistPlace(Place):
+    """A data folder of a test's own; without `files`, for the real ones."""
 
-    def __init__(self, root, files):
-        self.root = root
+    def __init__(self, root, files=None):
+        super().__init__(prepare, root)
         self.files = files
         self.raw = root / "MNIST" / "raw"
 
-    def command(self, mirrors=(), arguments=(), **settings):
-        sums = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in self.files.items()}
-        settings = {"ROOT": str(self.root), "FILES": sums, "MIRRORS": list(mirrors)} | settings
-        return [sys.executable, "-c", DRIVER, str(SCRIPT), json.dumps(settings), *arguments]
-
-    def environment(self, **more):
-        """The environment without what would lead the script elsewhere."""
-        clean = {k: v for k, v in os.environ.items()
-                 if k != "MNIST_MIRROR" and not k.lower().endswith("_proxy")}
-        return clean | {"PYTHONIOENCODING": "utf-8"} | more
-
-    def run(self, mirrors=(), arguments=(), env={}, **settings):
-        return subprocess.run(
-            self.command(mirrors, arguments, **settings), env=self.environment(**env),
-            cwd=self.root, capture_output=True, encoding="utf-8", timeout=60)
-
-    def start(self, mirrors=(), **settings):
-        return subprocess.Popen(
-            self.command(mirrors, **settings), env=self.environment(), cwd=self.root,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+    def settings(self, mirrors=(), **more):
+        more = {"MIRRORS": list(mirrors)} | more
+        if self.files:
+            more["FILES"] = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in self.files.items()}
+        return super().settings(**more)
 
     def put(self, *names):
         """Put right files, by name, into raw."""
@@ -163,7 +86,7 @@ class Place:
 def place(tmp_path, files):
     root = tmp_path / "data"
     root.mkdir()
-    return Place(root, files)
+    return MnistPlace(root, files)
 
 
 @pytest.fixture
@@ -187,25 +110,14 @@ def succeeded(result, place):
 def failed(result, *words):
     """It ended with status 3 and one message that has the words and the ways out."""
     assert result.returncode == 3, result.stdout + result.stderr
-    for text in (*words, "MNIST can't be had. What was tried:", "1. Try again", "2. Put MNIST's four .gz", "3. Use the stand-in"):
+    for text in (*words, "MNIST can't be had. What was tried:", "1. Try again", "2. Put MNIST's four .gz",
+                 "3. Use the stand-in, digits drawn from fonts: python ", "stand_in.py\n"):
         assert text in result.stderr, result.stderr
     assert "Traceback" not in result.stderr
     return True
 
 
 # The server
-
-
-def damage(kind, data):
-    """The bytes `data`, damaged in one of the ways that happen."""
-    middle = len(data) // 2
-    return {
-        "truncated": data[:middle],
-        "padded": data + b"\0" * 100,
-        "empty": b"",
-        "html": b"<!DOCTYPE html>\n<title>Log in</title>" + b"." * 2000,
-        "flipped": data[:middle] + bytes(byte ^ 4 for byte in data[middle:middle + 1]) + data[middle + 1:],
-    }[kind]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -246,7 +158,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if kind == "stall":
                 self.server.over.wait()
             if kind == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii" if POSIX else "hh", 1, 0))
+                at_once = struct.pack("ii" if POSIX else "hh", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
                 self.rfile.close()
                 self.connection.close()
         elif kind in ("drip", "slow"):
@@ -324,6 +237,7 @@ MIRROR_FAULTS = {
     "drip": "too slow: ",
 }
 # Less patience where the fault is slowness; the good mirror keeps some, on a busy machine too.
+# The script leaves a thread behind then, which is to end with a process.
 PATIENCE = {
     "stall": {"STALL": 1, "WINDOW": 8}, "silent": {"STALL": 1, "WINDOW": 8}, "drip": {"WINDOW": 2, "SLOWEST": 1000},
 }
@@ -331,7 +245,8 @@ PATIENCE = {
 
 @pytest.mark.parametrize("kind", MIRROR_FAULTS)
 def test_a_bad_mirror_is_named_and_the_next_one_used(kind, place, server):
-    result = place.run([server.at(kind), server.at("good")], **PATIENCE.get(kind, {}))
+    run = place.run_apart if kind in PATIENCE else place.run
+    result = run([server.at(kind), server.at("good")], **PATIENCE.get(kind, {}))
     assert succeeded(result, place)
     assert f"  {MIRROR_FAULTS[kind]}" in result.stdout
     assert f"from {server.at('good')}." in result.stdout.splitlines()[-1]
@@ -340,7 +255,8 @@ def test_a_bad_mirror_is_named_and_the_next_one_used(kind, place, server):
 
 @pytest.mark.parametrize("kind", ["403", "flipped", "login", "reset", "stall", "drip"])
 def test_a_bad_mirror_alone_ends_with_status_3(kind, place, server):
-    result = place.run([server.at(kind)], **PATIENCE.get(kind, {}))
+    run = place.run_apart if kind in PATIENCE else place.run
+    result = run([server.at(kind)], **PATIENCE.get(kind, {}))
     assert failed(result, f"  {server.at(kind)}: {MIRROR_FAULTS[kind]}", "8 of 8 files are missing")
     assert not any((place.raw / name).exists() for name in place.files)
 
@@ -446,10 +362,10 @@ def test_mnist_mirror_with_a_damaged_file(kind, place, mirror_folder, server):
 
 def test_paths_with_spaces_and_other_letters(files, tmp_path):
     mirror = make_mirror(tmp_path / "Größe  и 数字 (1)", files)
-    place = Place(tmp_path / "данные 数字", files)
+    place = MnistPlace(tmp_path / "данные 数字", files)
     place.root.mkdir()
     # A terminal that knows ASCII only must not be the end of it either.
-    result = place.run(env={"MNIST_MIRROR": str(mirror), "PYTHONIOENCODING": "ascii"})
+    result = place.run_apart(env={"MNIST_MIRROR": str(mirror), "PYTHONIOENCODING": "ascii"})
     assert succeeded(result, place)
 
 
@@ -510,11 +426,14 @@ def test_a_damaged_extracted_file_is_kept_and_replaced(kind, name, place, server
 
 EXTRACTED_FAULTS = {
     "a label of 200": (
-        "t10k-labels-idx1-ubyte", lambda d: d[:50] + b"\xc8" + d[51:], "holds the label 200, and labels go from 0 to 9"),
+        "t10k-labels-idx1-ubyte", lambda d: d[:50] + b"\xc8" + d[51:],
+        "holds the label 200, and labels go from 0 to 9"),
     "too few labels, by count": (
-        "t10k-labels-idx1-ubyte", lambda d: idx(0x801, (199,), d[8:]), "says that it holds 199 items, and MNIST's holds 200"),
+        "t10k-labels-idx1-ubyte", lambda d: idx(0x801, (199,), d[8:]),
+        "says that it holds 199 items, and MNIST's holds 200"),
     "too few labels, a whole file": (
-        "t10k-labels-idx1-ubyte", lambda d: idx(0x801, (199,), d[8:-1]), "says that it holds 199 items, and MNIST's holds 200"),
+        "t10k-labels-idx1-ubyte", lambda d: idx(0x801, (199,), d[8:-1]),
+        "says that it holds 199 items, and MNIST's holds 200"),
     "too many images": (
         "t10k-images-idx3-ubyte", lambda d: idx(0x803, (201, 28, 28), d[16:] + bytes(784)),
         "says that it holds 201 items, and MNIST's holds 200"),
@@ -647,43 +566,27 @@ def test_a_link_to_a_damaged_file_of_the_users(place, server, tmp_path):
 
 @pytest.fixture
 def others_place(files):
-    """A place outside pytest's private folders, where another user can go."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)
-        place = Place(Path(folder), files)
-        yield place
-        for path in (place.root, *place.root.rglob("*")):
-            if path.is_dir():
-                os.chmod(path, 0o755)
-
-
-def make_read_only(place):
-    """Take away the right to write, and return the settings to run under."""
-    if not POSIX:
-        pytest.skip("folders are made read-only by mode bits here, which this system lacks")
-    for path in (place.root, *place.root.rglob("*")):
-        if path.is_dir():
-            os.chmod(path, 0o555)
-    return {"user": 65534} if os.geteuid() == 0 else {}  # mode bits don't stop root
+    with folder_for_others() as folder:
+        yield MnistPlace(folder, files)
 
 
 def test_a_read_only_folder(others_place, server):
     settings = make_read_only(others_place)
-    result = others_place.run([server.at("good")], **settings)
+    result = others_place.run_apart([server.at("good")], **settings)
     assert failed(result, "the folder can't be written to (Permission denied)")
 
 
 def test_a_read_only_folder_for_the_files(others_place, server):
     others_place.put(NAME)
     settings = make_read_only(others_place)
-    result = others_place.run([server.at("good")], **settings)
+    result = others_place.run_apart([server.at("good")], **settings)
     assert failed(result, "raw: the folder can't be written to (Permission denied)")
 
 
 def test_a_read_only_folder_with_everything_in_it(others_place):
     others_place.put(*others_place.files)
     settings = make_read_only(others_place)
-    assert succeeded(others_place.run(**settings), others_place)
+    assert succeeded(others_place.run_apart(**settings), others_place)
 
 
 def test_a_file_that_must_not_be_read(others_place, server):
@@ -696,7 +599,7 @@ def test_a_file_that_must_not_be_read(others_place, server):
     os.chmod(others_place.raw / NAME, 0)
     if not settings and os.access(others_place.raw / NAME, os.R_OK):
         pytest.skip("this system has no file that its owner can't read")
-    result = others_place.run([server.at("good")], **settings)
+    result = others_place.run_apart([server.at("good")], **settings)
     assert succeeded(result, others_place)
     assert f"{NAME} can't be read (Permission denied): kept as {NAME}.damaged." in result.stdout
 
@@ -712,7 +615,7 @@ def small_disk(tmp_path, files):
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this machine doesn't let us mount a small disk")
-    yield Place(disk, files)
+    yield MnistPlace(disk, files)
     subprocess.run(["umount", str(disk)], check=True)
 
 
@@ -733,7 +636,7 @@ def test_no_room_while(what, place, server, mirror_folder):
     if what == "extracting":
         place.put(*(name for name in place.files if name.endswith(".gz")))
     env = {"MNIST_MIRROR": str(mirror_folder)} if what == "copying" else {}
-    result = place.run([server.at("good")], env=env, file_limit=100_000)
+    result = place.run_apart([server.at("good")], env=env, file_limit=100_000)
     assert failed(result, "raw: there is no room left on the disk (File too large)")
     assert place.nothing_wrong()
     assert succeeded(place.run([server.at("good")]), place)
@@ -789,13 +692,13 @@ def test_ended_at_many_lines_of_the_script(place, mirror_folder):
         (place.raw / "t10k-labels-idx1-ubyte").write_bytes(b"mine")
 
     start_over()
-    whole = place.run(env=env, die_at=-1)
+    whole = place.run_apart(env=env, die_at=-1)
     assert succeeded(whole, place)
     lines = int(whole.stdout.split("LINES ")[1])
     draw = random.Random(3)
     for die_at in draw.sample(range(1, lines), 24):
         start_over()
-        assert place.run(env=env, die_at=die_at).returncode == 99
+        assert place.run_apart(env=env, die_at=die_at).returncode == 99
         users = [p for p in place.raw.glob("t10k-labels-idx1-ubyte*") if p.read_bytes() == b"mine"]
         assert len(users) == 1, die_at
         result = place.run(env=env)
@@ -821,7 +724,7 @@ def test_a_run_that_holds_the_folder_for_too_long(place, server):
 
     place.raw.mkdir(parents=True)
     with FileLock(place.raw / ".lock"):
-        result = place.run([server.at("good")], WAIT=0.3)
+        result = place.run_apart([server.at("good")], WAIT=0.3)
     assert failed(result, "another run has been at work in")
 
 
@@ -829,7 +732,7 @@ def test_a_run_that_holds_the_folder_for_too_long(place, server):
 
 
 def test_plain_lines_where_there_is_no_terminal(place, server):
-    result = place.run([server.at("good")])
+    result = place.run_apart([server.at("good")])
     assert succeeded(result, place)
     assert "\r" not in result.stdout + result.stderr and "%|" not in result.stdout + result.stderr
     assert result.stderr == ""
@@ -876,26 +779,35 @@ def test_stopped_with_ctrl_c(place, server):
 
 def test_a_package_that_is_missing(place, tmp_path, server):
     (tmp_path / "pooch.py").write_text("raise ModuleNotFoundError('No module named pooch', name='pooch')")
-    result = place.run([server.at("good")], env={"PYTHONPATH": str(tmp_path)})
+    result = place.run_apart([server.at("good")], env={"PYTHONPATH": str(tmp_path)})
     assert result.returncode == 1
     assert result.stderr == "The package pooch is missing: python -m pip install -r requirements.txt\n"
 
 
 def test_help_and_wrong_arguments():
-    result = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True)
-    assert result.returncode == 0 and "--stand-in" in result.stdout and "MNIST_MIRROR" in result.stdout
-    result = subprocess.run([sys.executable, SCRIPT, "--standin"], capture_output=True, text=True)
+    script = DATA / "prepare.py"
+    result = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert result.returncode == 0 and "data/prepare.py" in result.stdout and "MNIST_MIRROR" in result.stdout
+    result = subprocess.run([sys.executable, script, "--stand-in"], capture_output=True, text=True)
     assert result.returncode == 2
 
 
+def test_the_exit_status_of_the_script_itself(place, closed_port):
+    script = shutil.copy(DATA / "prepare.py", place.root)
+    proxy = f"http://127.0.0.1:{closed_port}"
+    result = subprocess.run([sys.executable, script], env=place.environment(HTTPS_PROXY=proxy, https_proxy=proxy),
+                            cwd=place.root, capture_output=True, encoding="utf-8", timeout=60)
+    assert failed(result, "8 of 8 files are missing")
+
+
 def test_the_readme_gives_the_sums():
-    text = (PROJECT / "data" / "README.md").read_text(encoding="utf-8")
+    text = (DATA / "README.md").read_text(encoding="utf-8")
     for name, (size, sha256) in prepare.FILES.items():
         assert f"| `{name}` | {size:,} | `{sha256}` |" in text
 
 
 def test_the_readme_gives_the_messages():
-    text = (PROJECT / "data" / "README.md").read_text(encoding="utf-8")
+    text = (DATA / "README.md").read_text(encoding="utf-8")
     for words in [*MIRROR_FAULTS.values(), *GZ_FAULTS.values()]:
         words = words.removeprefix(f"{NAME} ").replace(" 1 seconds", " 10 seconds").replace("127.0.0.1:", "")
         assert words.rstrip() in text
@@ -907,35 +819,27 @@ def test_the_readme_gives_the_messages():
 @pytest.fixture(scope="session")
 def mnist_source():
     own = os.environ.get("MNIST_MIRROR")
-    raw = PROJECT / "data" / "MNIST" / "raw"
     if own:
         return own if "://" in own else str(Path(own).absolute())
-    if (raw / NAME).is_file():
-        return str(raw)
-    pytest.skip("there is no MNIST here: set MNIST_MIRROR, or run python data/prepare.py")
+    return str(DATA / "MNIST" / "raw")
 
 
 @pytest.fixture(scope="session")
 def real(mnist_source, tmp_path_factory):
     """A place with the real files, as the script left them."""
-    place = Place(tmp_path_factory.mktemp("real") / "data", {})
+    place = MnistPlace(tmp_path_factory.mktemp("real") / "data")
     place.root.mkdir()
-    place.files = None
-    place.result = place_run_real(place, {"MNIST_MIRROR": mnist_source})
+    place.result = place.run(env={"MNIST_MIRROR": mnist_source})
     return place
 
 
-def place_run_real(place, env):
-    settings = json.dumps({"ROOT": str(place.root), "MIRRORS": []})
-    return subprocess.run([sys.executable, "-c", DRIVER, str(SCRIPT), settings], env=place.environment(**env),
-                          cwd=place.root, capture_output=True, encoding="utf-8", timeout=120)
-
-
+@pytest.mark.mnist
 def test_real_files_from_the_mirror(real):
     assert real.result.returncode == 0, real.result.stderr
     assert not prepare.faults(real.raw)
 
 
+@pytest.mark.mnist
 def test_real_files_are_those_of_torchvision(real):
     from torchvision.datasets import MNIST
 
@@ -947,220 +851,24 @@ def test_real_files_are_those_of_torchvision(real):
     assert test.targets.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
+@pytest.mark.mnist
 def test_real_files_a_second_run_takes_less_than_a_second(real):
     times = []
     for _ in range(3):  # the best of three: the machine may be busy
         start = time.perf_counter()
-        result = place_run_real(real, {})
+        result = real.run_apart()
         times.append(time.perf_counter() - start)
         assert result.returncode == 0 and "already" in result.stdout
     assert min(times) < 1
 
 
+@pytest.mark.mnist
 def test_real_files_one_flipped_bit_is_found_and_mended(real):
     path = real.raw / "train-images-idx3-ubyte"
     data = bytearray(path.read_bytes())
     data[30_000_000] ^= 1
     path.write_bytes(data)
-    result = place_run_real(real, {})
+    result = real.run()
     assert result.returncode == 0 and not prepare.faults(real.raw)
     assert "train-images-idx3-ubyte has the right size and wrong bytes" in result.stdout
     path.with_name(path.name + ".damaged").unlink()
-
-
-# The stand-in
-
-
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory):
-    """A place with the whole stand-in."""
-    place = Place(tmp_path_factory.mktemp("stand-in"), {})
-    place.result = place.run(arguments=["--stand-in"])
-    return place
-
-
-@pytest.fixture(scope="session")
-def stand_in_sets(stand_in):
-    from torchvision.datasets import MNIST
-
-    root = stand_in.root / "stand-in"
-    return MNIST(root), MNIST(root, train=False)
-
-
-def test_stand_in_says_what_it_is(stand_in):
-    assert stand_in.result.returncode == 0, stand_in.result.stderr
-    assert "These are not the MNIST digits" in stand_in.result.stdout
-    marker = (stand_in.root / "stand-in" / "STAND-IN.txt").read_text(encoding="utf-8")
-    assert marker.startswith("These are not the MNIST digits")
-    assert not (stand_in.root / "MNIST").exists()
-
-
-def test_stand_in_has_mnists_format_and_sizes(stand_in, stand_in_sets):
-    train, test = stand_in_sets
-    assert (train.data.shape, test.data.shape) == ((60_000, 28, 28), (10_000, 28, 28))
-    assert (len(train.targets), len(test.targets)) == (60_000, 10_000)
-    for name in (name for name in prepare.FILES if not name.endswith(".gz")):
-        path = stand_in.root / "stand-in" / "MNIST" / "raw" / name
-        assert path.stat().st_size == prepare.FILES[name][0]
-        assert prepare.fault(path, name) in (  # never MNIST itself
-            "has the right size and wrong bytes (its SHA-256 is not MNIST's)",)
-
-
-def test_stand_in_looks_like_mnist(stand_in_sets):
-    """White on black, ten classes of like size, a box of about 20 × 20 in the middle."""
-    for each in stand_in_sets:
-        share = each.targets.bincount(minlength=10) / len(each)
-        assert share.min() > 0.085 and share.max() < 0.115
-        ink = each.data.float() / 255
-        assert 0.10 < ink.mean() < 0.17  # MNIST: 0.13
-        assert ink.amax(dim=(1, 2)).min() > 0.4
-        for axis in (1, 2):
-            profile = ink.sum(dim=3 - axis)  # [n, 28]
-            place = (profile * (profile.new_tensor(range(28)) + 0.5)).sum(dim=1) / profile.sum(dim=1)
-            assert abs(place.mean() - 14) < 0.3 and place.std() < 1.5
-        height = (ink.amax(dim=2) > 0.2).sum(dim=1).float()
-        assert 16 < height.mean() < 21
-
-
-def test_stand_in_has_no_image_twice(stand_in_sets):
-    train, test = stand_in_sets
-    images = [image.tobytes() for each in (train, test) for image in each.data.numpy()]
-    assert len(set(images)) == len(images) == 70_000
-
-
-@kept()
-def test_stand_in_can_be_learned_and_is_not_trivial(stand_in_sets):
-    """The notebook's training: 95 % after five epochs, 96 % after ten; a linear model well below."""
-    import torch
-    from torch import nn
-
-    train, test = ((each.data.reshape(-1, 784).float() / 255, each.targets) for each in stand_in_sets)
-    images, labels = train
-
-    def learn(model, epochs_and_rates):
-        for epochs, rate in epochs_and_rates:
-            sgd = torch.optim.SGD(model.parameters(), lr=rate)
-            for _ in range(epochs):
-                for batch in torch.randperm(48_000).split(100):
-                    sgd.zero_grad()
-                    nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
-                    sgd.step()
-
-    def accuracy(model, images, labels):
-        with torch.no_grad():
-            return (model(images).argmax(dim=1) == labels).float().mean().item()
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
-    learn(network, [(5, 0.5)])
-    assert accuracy(network, images[48_000:], labels[48_000:]) >= 0.95
-    learn(network, [(5, 0.1)])
-    final = accuracy(network, images[48_000:], labels[48_000:])
-    assert 0.965 <= final <= 0.99 and accuracy(network, *test) >= 0.965
-    linear = nn.Linear(784, 10)
-    learn(linear, [(2, 0.5), (2, 0.1)])
-    assert accuracy(linear, images[48_000:], labels[48_000:]) < final - 0.04
-
-
-def test_stand_in_a_second_run_changes_nothing(stand_in):
-    home = stand_in.root / "stand-in"
-    before = {p: p.stat().st_mtime_ns for p in home.rglob("*")}
-    result = stand_in.run(arguments=["--stand-in"])
-    assert result.returncode == 0 and "Drawing" not in result.stdout
-    assert {p: p.stat().st_mtime_ns for p in home.rglob("*")} == before
-
-
-@kept()
-def test_stand_in_is_the_same_each_time(tmp_path):
-    """In another process, and on a processor that knows fewer instructions."""
-    def digest(parts):
-        return hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest()
-
-    sizes = {"train": 2000, "t10k": 50}
-    code = f"""
-import hashlib, sys
-sys.path.insert(0, {str(SCRIPT.parent)!r})
-import prepare
-parts = prepare.draw({sizes})
-print(hashlib.sha256(b"".join(a.tobytes() for pair in parts.values() for a in pair)).hexdigest())
-"""
-    other = subprocess.run([sys.executable, "-Bc", code], capture_output=True, text=True, timeout=60,
-                           env=os.environ | {"ATEN_CPU_CAPABILITY": "default"})
-    assert digest(prepare.draw(sizes)) == digest(prepare.draw(sizes)) == other.stdout.strip(), other.stderr
-
-
-BLANK = {"blank_stand_in": True, "SIZES": {"train": 130, "t10k": 50}, "arguments": ["--stand-in"]}
-
-
-def test_stand_in_damaged_is_kept_and_made_again(place):
-    assert place.run(**BLANK).returncode == 0
-    home = place.root / "stand-in"
-    labels = home / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
-    labels.write_bytes(damage("flipped", labels.read_bytes()))
-    result = place.run(**BLANK)
-    assert result.returncode == 0 and prepare.stand_in_fault(home) is None
-    assert "stand-in is damaged (MNIST/raw/t10k-labels-idx1-ubyte): kept as stand-in.damaged." in result.stdout
-    assert (place.root / "stand-in.damaged" / "STAND-IN.txt").exists()
-
-
-def test_stand_in_ended_at_many_lines(place):
-    """Half made, it is not there at all; the next run makes it."""
-    home = place.root / "stand-in"
-    lines = int(place.run(**BLANK, die_at=-1).stdout.split("LINES ")[1])
-    for die_at in random.Random(4).sample(range(1, lines), 8):
-        shutil.rmtree(home, ignore_errors=True)
-        assert place.run(**BLANK, die_at=die_at).returncode == 99
-        assert prepare.stand_in_fault(home) in ("is missing", None), die_at
-        assert place.run(**BLANK).returncode == 0
-        assert prepare.stand_in_fault(home) is None and not list((place.root / ".partial").rglob("*"))
-
-
-STAND_IN_FAULTS = {
-    "no marker": "is damaged ([Errno 2] No such file or directory",
-    "another recipe": "was made by another recipe",
-    "a file gone": "is damaged ([Errno 2] No such file or directory",
-    "a cut marker": "is damaged (STAND-IN.txt)",
-    "a cut sum": "is damaged (MNIST/raw/train-images-idx3-ubyte)",
-    "the user's own folder": "is damaged ([Errno 2] No such file or directory",
-}
-
-
-@pytest.mark.parametrize("what", STAND_IN_FAULTS)
-def test_stand_in_that_is_not_whole_is_noticed(what, tmp_path):
-    home = tmp_path / "stand-in"
-    raw = home / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    mark = prepare.STAND_IN_MARK
-    some = hashlib.sha256(b"some").hexdigest()
-    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (raw / f"{part}-ubyte").write_bytes(b"some")
-        mark += f"{some}  MNIST/raw/{part}-ubyte\n"
-
-    def write(text):
-        (home / "STAND-IN.txt").write_text(text, encoding="utf-8", newline="\n")
-
-    write(mark)
-    assert prepare.stand_in_fault(home) is None
-    if what == "no marker":
-        (home / "STAND-IN.txt").unlink()
-    elif what == "another recipe":
-        write(mark.replace("Recipe", "Old recipe"))
-    elif what == "a file gone":
-        (raw / "train-images-idx3-ubyte").unlink()
-    elif what == "a cut marker":
-        write(mark.removesuffix(f"{some}  MNIST/raw/t10k-labels-idx1-ubyte\n"))
-    elif what == "a cut sum":
-        write(mark.replace(some, some[1:], 1))
-    else:
-        shutil.rmtree(home)
-        home.mkdir()
-    assert prepare.stand_in_fault(home).startswith(STAND_IN_FAULTS[what])
-
-
-def test_stand_in_in_a_read_only_folder(others_place):
-    settings = make_read_only(others_place)
-    result = others_place.run(arguments=["--stand-in"], **settings)
-    assert result.returncode == 1
-    assert "The stand-in can't be made in" in result.stderr
-    assert "the folder can't be written to (Permission denied)." in result.stderr

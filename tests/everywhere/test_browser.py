@@ -35,6 +35,7 @@ pytestmark = [
 LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
 NOTEBOOK7 = ["notebook", NOTEBOOK.name]
 
+PROGRESS_BARS = re.compile(r"(?:\s*\d+%\|[^|\n]*\|.*)*\s*")
 # Reads the model: cells far down the page may not be drawn.
 CELLS = """() => {
   const cells = jupyterapp.shell.currentWidget.content.model.sharedModel.cells;
@@ -170,7 +171,7 @@ def run_all(page):
     counts = [cell["execution_count"] for cell in code]
     assert counts == list(range(counts[0], counts[0] + len(code)))
     assert not [output for cell in code for output in cell["outputs"] if output["output_type"] == "error"
-                or output.get("name") == "stderr" and "tqdm(" not in "".join(cell["source"])]   # progress bars
+                or output.get("name") == "stderr" and not PROGRESS_BARS.fullmatch("".join(output["text"]))]
     return {cell["id"]: cell for cell in cells}
 
 
