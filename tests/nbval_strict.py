@@ -105,6 +105,12 @@ def setup(notebook, nbval_setup=IPyNbFile.setup):
     ask(notebook.kernel, drawn.START)
 
 
+def teardown(notebook, nbval_teardown=IPyNbFile.teardown):
+    nbval_teardown(notebook)
+    if hasattr(notebook.kernel, "km"):   # a kernel that died is not stopped by nbval, but its sockets are open
+        notebook.kernel.stop()
+
+
 def ask(kernel, code):
     """Execute code in nbval's kernel. Returns what it prints."""
     asked, printed = kernel.execute_cell_input(code, allow_stdin=False), []
@@ -172,7 +178,7 @@ def get_message(kernel, stream, timeout=None, nbval_get_message=RunningKernel.ge
                 raise
 
 
-IPyNbFile.collect, IPyNbFile.setup = collect, setup
+IPyNbFile.collect, IPyNbFile.setup, IPyNbFile.teardown = collect, setup, teardown
 IPyNbCell.compare_outputs, IPyNbCell.runtest = compare_outputs, runtest
 RunningKernel.get_message = get_message
 
