@@ -48,7 +48,7 @@ OPERATORS = [f"core/{name}" for name in (
     "NumberReplacer", "ZeroIterationForLoop")]
 N_COSMIC_RAY, SAMPLE = 75, 5
 # The checks that a mutant goes through until one fails. A function is first tested alone, which is quicker.
-ALONE, JOVIAN = ["tests/test_functions.py"], ["tests/test_jovian.py"]
+ALONE, JOVIAN = ["tests/test_functions.py", "tests/test_cells.py"], ["tests/test_jovian.py"]
 OTHERS = ["tests/test_functions.py", "tests/test_cells.py", "tests/test_parameters.py", "tests/test_download.py",
           "tests/test_jovian.py", "tests/test_accelerator.py"]
 
