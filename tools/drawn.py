@@ -41,11 +41,14 @@ def words(fig):
 
 def series(fig):
     """[label, x, y] for each line and each group of horizontal bars (their names are x); no label is ""."""
+    from matplotlib.container import BarContainer
+
     found = []
     for ax in fig.axes:
         found += [[line.get_label(), line.get_xdata(), line.get_ydata()] for line in ax.lines]
         names = [tick.get_text() for tick in ax.get_yticklabels()]
-        found += [[bars.get_label(), names, [bar.get_width() for bar in bars]] for bars in ax.containers]
+        found += [[bars.get_label(), names, [bar.get_width() for bar in bars]] for bars in ax.containers
+                  if isinstance(bars, BarContainer)]
     return [["" if label.startswith("_") else label, list(x), list(y)] for label, x, y in found]
 
 
