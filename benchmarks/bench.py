@@ -126,14 +126,14 @@ def part_of(cell, heading):
     if "import torch\n" in cell.source:
         return "imports"
     if heading.startswith("6."):
-        return "timing the loops (section 6)"
+        return "time and rounding (section 6)"
     if heading.startswith("7."):
         return "experiments (section 7)"
-    if "plt.show()" in cell.source or "\nshow_varying(" in cell.source:
+    if "plt.show()" in cell.source:
         return "pictures"
     if heading.startswith("1."):
         return "data"
-    if any(word in cell.source for word in ("fit(", "drift(", "evaluate(")) and "def fit(" not in cell.source:
+    if any(word in cell.source for word in ("fit(", "evaluate(")) and "def fit(" not in cell.source:
         return "training"
     return "everything else"
 
@@ -153,9 +153,8 @@ def cell_times(nb):
 def sections_0_to_5():
     """Seconds that the cells of these sections take together, in each of five runs."""
     import nbformat
-    nb = nbformat.read(ROOT / "04-feedforward-nn.ipynb", as_version=4)
-    nb.cells = nb.cells[:next(i for i, cell in enumerate(nb.cells) if cell.source.startswith("## 6."))]
-    runs = []
+    from cells import core, read
+    nb, runs = core(read()), []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "core.ipynb"
         nbformat.write(nb, file)

@@ -45,7 +45,7 @@ def fit_in_turns(nb, train_dl, valid_dl, turn):
 
 def plain_loader(dtype, data, hidden, batch, turn):
     nb = notebook(dtype, hidden, batch)
-    dataset = nb["MNIST"](ROOT / "data", transform=nb["ToTensor"]())
+    dataset = nb["load_mnist"](ROOT / "data")
     train_dl, valid_dl = [nb["DataLoader"](dataset, batch, sampler=nb["SubsetRandomSampler"](data[part].tolist()))
                           for part in ("train", "valid")]
     fit_in_turns(nb, train_dl, valid_dl, turn)
@@ -53,7 +53,7 @@ def plain_loader(dtype, data, hidden, batch, turn):
 
 def notebook_loop(dtype, data, hidden, batch, turn):
     nb = notebook(dtype, hidden, batch)
-    dataset = nb["BatchedMNIST"](nb["MNIST"](ROOT / "data"))
+    dataset = nb["BatchedMNIST"](nb["load_mnist"](ROOT / "data"))
     loaders = [nb["make_loader"](dataset, batch, nb["SubsetRandomSampler"](data[part].tolist()))
                for part in ("train", "valid")]
     train_dl, valid_dl = [nb["DeviceDataLoader"](loader, nb["device"]) for loader in loaders]
@@ -68,7 +68,7 @@ def by_hand(dtype, data, hidden, batch, turn):
     weights = [parameter.detach() for parameter in model.parameters()]   # they share the model's memory
     turn(None)
     for rate in RATES:
-        nb["epoch_by_hand"](weights, images, labels, train[torch.randperm(len(train))], rate)
+        nb["epoch_by_hand"](weights, images, labels, train[torch.randperm(len(train))], batch, rate)
         turn(validation_accuracy(model, images, labels, valid.split(1000)))
 
 
@@ -128,7 +128,7 @@ def two_products(dtype, data, hidden, batch, turn):
     weight = torch.zeros(hidden, 784)
     turn(None)
     for rate in RATES:
-        nb["arithmetic_alone"]([weight], images, train[torch.randperm(len(train))])
+        nb["products_alone"]([weight], images, train[torch.randperm(len(train))], batch)
         for part in valid.split(1000):
             weight @ (images.index_select(0, part) / 255).T
         turn(None)

@@ -9,7 +9,6 @@ step, the one that a single process would take with the whole batch. On GPUs the
 MNIST has to be in data/ (python data/prepare.py). The weights go to mnist-ddp.pth in the current folder.
 """
 
-import contextlib
 import os
 import sys
 import types
@@ -20,7 +19,6 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import SubsetRandomSampler
-from torchvision.datasets import MNIST
 
 sys.path.append(str(Path(__file__).parent.parent / "tools"))
 from cells import ROOT, definitions  # noqa: E402
@@ -51,10 +49,10 @@ def main():
     dist.init_process_group("nccl" if on_gpu else "gloo")
     rank, world_size = dist.get_rank(), dist.get_world_size()
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(torch.float64 if nb.bits == 64 else torch.float32)
     torch.set_num_threads(1)
 
-    dataset = nb.BatchedMNIST(MNIST(ROOT / nb.data_root))
+    dataset = nb.BatchedMNIST(nb.load_mnist(ROOT / nb.data_root))
     torch.manual_seed(nb.seed)   # the same in every process: the same split, weights and batches
     train_dl, valid_dl = [nb.make_loader(dataset, nb.batch_size, SubsetRandomSampler(indices))
                           for indices in nb.split_indices(len(dataset), 0.2)]
@@ -62,8 +60,8 @@ def main():
     valid_dl = nb.DeviceDataLoader(valid_dl, device)
 
     model = DistributedDataParallel(nb.to_device(nb.MnistModel(784, nb.hidden_size, 10), device))
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere if rank else sys.stdout):
-        nb.fit(nb.epochs, nb.lr, model, F.cross_entropy, train_dl, valid_dl, nb.accuracy)
+    report = str if rank else print
+    nb.fit(nb.epochs, nb.lr, model, F.cross_entropy, train_dl, valid_dl, nb.accuracy, report=report)
     if rank == 0:
         torch.save(model.module.state_dict(), "mnist-ddp.pth")
     dist.destroy_process_group()

@@ -4,12 +4,12 @@ nbval_strict.py asks the kernel that has executed the notebook up to that place.
 notebook's names, and what it draws at random is put back: the cells after it run as if it had not been there.
 """
 
+import contextlib
 import io
 import json
 import math
 import re
 import traceback
-from contextlib import redirect_stdout
 from pathlib import Path
 
 IN_THE_KERNEL = f"(__import__('sys').path.insert(0, {str(Path(__file__).parent)!r}), __import__('answers'))[1]"
@@ -35,9 +35,14 @@ def run(cell_id, code, names):
     theirs, printed, wrong = dict(names), io.StringIO(), None
     plt.show = lambda: plt.close("all")
     try:
-        with plt.rc_context(), redirect_stdout(printed):
+        with contextlib.ExitStack() as stack:
+            if cell_id == "exercise-cifar":
+                from small_cifar import small_cifar
+                theirs["data_root"] = stack.enter_context(small_cifar())
+            stack.enter_context(plt.rc_context())
+            stack.enter_context(contextlib.redirect_stdout(printed))
             exec(compile(code, f"<answer to {cell_id}>", "exec"), theirs)
-        CHECKS[cell_id](theirs, printed.getvalue())
+            CHECKS[cell_id](theirs, printed.getvalue())
     except Exception:
         wrong = traceback.format_exc()
     plt.show = show
@@ -48,7 +53,8 @@ def run(cell_id, code, names):
 # Each gets the names that the reader has after the answer, and what the answer printed.
 
 def check_seed(s, printed):
-    assert s["first"] != s["second"] and 0.18 < s["in_both"] / len(s["first"]) < 0.22
+    assert s["first"] != s["second"] and s["in_both"] == len(set(s["first"]) & set(s["second"]))
+    assert 0.18 < s["in_both"] / len(s["first"]) < 0.22 and printed == f"{s['in_both']} of {len(s['first'])}\n"
 
 
 def check_abs(s, printed):
@@ -61,20 +67,23 @@ def check_count(s, printed):
 
 
 def check_top_two(s, printed):
-    assert printed == "1.0\n"
+    assert 0.98 < s["among_two"] < 1 and printed == f"{s['among_two']:.4f}\n"
     outputs, labels = s["torch"].rand(500, 10), s["torch"].randint(10, (500,))
     higher = (outputs > outputs.gather(1, labels[:, None])).sum(dim=1)
     assert s["top_two"](outputs, labels) == (higher < 2).double().mean()
 
 
 def check_gradients(s, printed):
-    no_ink = s["xb"].flatten(1).amax(dim=0) == 0
-    assert s["size"].shape == (784,) and (s["size"][no_ink] == 0).all() and (s["size"][~no_ink] > 0).any()
+    no_ink = s["xb"].cpu().flatten(1).amax(dim=0) == 0
+    assert s["gradients"].shape == (784,) and no_ink.any()
+    assert (s["gradients"][no_ink] == 0).all() and (s["gradients"][~no_ink] > 0).any()
 
 
 def check_average(s, printed):
-    assert [size for size, _ in s["sizes_and_values"]] == [700] * 17 + [100]
-    assert math.isclose(s["fair"], s["evaluate"](s["model"], s["F"].cross_entropy, s["valid_dl"], s["accuracy"])[2]) and not math.isclose(s["plain"], s["fair"])
+    assert [len(yb) for xb, yb in s["large_dl"]] == [700] * 17 + [100] and len(s["values"]) == 18
+    usual = s["evaluate"](s["model"], s["F"].cross_entropy, s["valid_dl"], s["accuracy"])[2]
+    assert math.isclose(s["fair"], usual) and 0 < abs(s["plain"] - s["fair"]) < 0.005
+    assert printed == f"plain average {s['plain']:.5f}, by size {s['fair']:.5f}\n"
 
 
 def check_learning_rate(s, printed):
@@ -83,6 +92,7 @@ def check_learning_rate(s, printed):
 
 def check_zeros(s, printed):
     assert s["values"][-1] < 0.2
+    assert [line.split()[0] for line in printed.splitlines() if line.endswith(" True")] == ["linear2.bias"]
     assert [name for name, p in s["trial"].named_parameters() if p.abs().max() > 0] == ["linear2.bias"]
 
 
@@ -94,14 +104,28 @@ def check_softmax(s, printed):
     assert s["double_losses"][-1] > 1.46 and 0.85 < s["values"][1] < s["all_metrics"][2]
 
 
+def check_one_batch(s, printed):
+    assert s["value"] == 1 and 12 < s["steps"] < 120 and s["loss"] < 0.2
+    assert s["accuracy"](s["trial"](s["xb"]), s["yb"]) == 1
+    trial = s["to_device"](s["MnistModel"](784, s["hidden_size"], 10), s["device"])   # and without zero_grad
+    opt, losses = s["torch"].optim.SGD(trial.parameters(), lr=s["lr"]), []
+    opt.zero_grad = lambda: None
+    for step in range(100):
+        losses.append(s["loss_batch"](trial, s["F"].cross_entropy, s["xb"], s["yb"], opt)[0])
+    assert sum(later > 2 * earlier for earlier, later in zip(losses, losses[1:])) > 1
+
+
 def check_adam(s, printed):
     assert s["adam_values"][0.005][-1] > 0.9 and s["adam_values"][0.5][-1] < 0.5
+    assert len(printed.splitlines()) == 4
 
 
 def check_best_images(s, printed):
     assert s["torch"].equal(s["values"][s["best"]], s["values"].sort(descending=True).values[:8])
-    usual = s["test_dataset"].data.double().mean(0)
-    assert ((s["test_dataset"].data[s["best"]].double().mean(0) - usual) * s["picture"]).sum() > 0
+    images = s["dataset"].data[s["val_indices"]].double()
+    units = s["to_device"](images.flatten(1)[s["best"]] / 255, s["device"]).to(s["model"].linear1.weight.dtype)
+    assert s["torch"].allclose(s["model"].linear1(units)[:, 0].cpu(), s["values"][s["best"]])
+    assert ((images[s["best"]].mean(0) - images.mean(0)) * s["picture"]).sum() > 0
 
 
 def check_few_images(s, printed):
@@ -111,6 +135,18 @@ def check_few_images(s, printed):
 
 def check_vote(s, printed):
     assert s["together"] > max(s["singles"]) and len(set(s["singles"])) == 3
+    assert printed.endswith(f" together {s['together']:.4f}\n")
+
+
+def check_cifar(s, printed):
+    from torchvision.transforms import ToTensor
+    batched, torch = s["BatchedCIFAR10"](s["cifar"]), s["torch"]
+    images, labels = batched[[3, 1]]
+    assert torch.equal(images, torch.stack([ToTensor()(s["cifar"].data[number]) for number in (3, 1)]))
+    assert labels.tolist() == [s["cifar"].targets[3], s["cifar"].targets[1]] and len(batched) == 250
+    assert [sum(len(yb) for xb, yb in s[name]) for name in ("cifar_dl", "cifar_valid_dl")] == [200, 50]
+    assert (s["cifar_model"].linear1.in_features, s["cifar_model"].linear2.out_features) == (3072, 10)
+    assert printed.count("epoch 5 of 5") == 2 and len(printed.splitlines()) == 10
 
 
 CHECKS = {"exercise-" + name.removeprefix("check_").replace("_", "-"): check for name, check in list(globals().items())

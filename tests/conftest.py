@@ -29,7 +29,7 @@ def folder_with_data(tmp_path):
 
 @pytest.fixture
 def notebook_precision():
-    """Torch's settings as the notebook's cell `precision` makes them; afterwards as they were."""
+    """Torch's settings as the notebook's cell `set-up` makes them; afterwards as they were."""
     import torch
     with kept():
         torch.set_default_dtype(torch.float64)

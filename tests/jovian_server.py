@@ -1,23 +1,17 @@
-"""A stand-in for Jovian's service on this machine: what the client 0.2.47 speaks, no more.
+"""A stand-in for Jovian's service on this machine: what the client 0.2.47 needs to commit a notebook and to clone it.
 
     with JovianServer() as server:      # server.url, server.key
-        ...                             # server.gists, server.requests
-
-`server.trouble` makes it fail: "silent" (never answers), "page" (an HTML error page with status 500),
-"wrong page" (an HTML page with status 200), "gone" (hangs up without an answer); `server.trouble_from`
-is the part of the service that fails ("" all of it, "upload" attachments and new versions).
+        ...                             # server.committed: name of the file → its bytes; server.requests
 """
 
 import asyncio
 import threading
-import uuid
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler
+from tornado.web import Application, HTTPError, RequestHandler
 
-USER = "reader"
-PAGE = "<html>\n<body>\n<h1>Sorry</h1>\n</body>\n</html>\n"
+USER, SLUG = "reader", "0123456789abcdef"
 
 
 class Handler(RequestHandler):
@@ -26,110 +20,42 @@ class Handler(RequestHandler):
     def initialize(self, server):
         self.server = server
 
-    async def prepare(self):
-        server = self.server
-        server.requests.append(f"{self.request.method} {self.request.uri}")
-        if server.trouble is None or server.trouble_from not in self.request.path:
-            return
-        if server.trouble == "silent":
-            await asyncio.Event().wait()
-        elif server.trouble == "gone":
-            self.request.connection.detach().close()
-            self._finished = True
-        else:
-            self.set_status(500 if server.trouble == "page" else 200)
-            self.finish(PAGE)
+    def prepare(self):
+        self.server.requests.append(f"{self.request.method} {self.request.path}")
 
-    def sign_in(self):
-        """Whether the request has the right key; answers 401 if not."""
-        if self.request.headers.get("Authorization") == f"Bearer {self.server.key}":
-            return True
-        self.set_status(401)
-        self.finish({"errors": [{"message": "Unauthorized"}]})
-        return False
-
-    def data(self, data):
-        self.finish({"data": data})
-
-    def gist_or_404(self, gist):
-        if gist is None:
-            self.set_status(404)
-            self.finish({"errors": [{"message": "Not found"}]})
-            return
-        version = int(self.get_query_argument("gist_version", len(gist["versions"])))
-        files = [{"filename": name, "folder": folder or None, "artifact": False,
-                  "rawUrl": f"{self.server.url}raw/{gist['slug']}/{version}/{folder}/{name}"}
-                 for folder, name in gist["versions"][version - 1]]
-        self.data(describe(gist) | {"version": version, "files": files})
-
-
-def describe(gist):
-    return {"slug": gist["slug"], "title": gist["title"], "owner": {"username": USER},
-            "version": len(gist["versions"])}
-
-
-class Profile(Handler):
-    def get(self):
-        if self.sign_in():
-            self.data({"username": USER})
+    def describe(self, title, **more):
+        self.finish({"data": {"slug": SLUG, "title": title, "owner": {"username": USER}, "version": 1} | more})
 
 
 class Create(Handler):
     def post(self):
-        if not self.sign_in():
-            return
+        if self.request.headers.get("Authorization") != f"Bearer {self.server.key}":
+            raise HTTPError(401)
         file = self.request.files["files"][0]
-        title = self.get_body_argument("title", file.filename.rsplit(".", 1)[0])
-        gist = {"slug": uuid.uuid4().hex, "title": title, "versions": [{("", file.filename): file.body}]}
-        self.server.gists[gist["slug"]] = gist
-        self.data(describe(gist))
-
-
-class Upload(Handler):
-    """Without `gist_version` a new version of the notebook, with it an attachment to that version."""
-
-    def post(self, slug):
-        if not self.sign_in():
-            return
-        gist, file = self.server.gists[slug], self.request.files["files"][0]
-        version = self.get_query_argument("gist_version", None)
-        if version is None:
-            gist["versions"].append({("", file.filename): file.body})
-        else:
-            folder = self.get_body_argument("folder", "")
-            gist["versions"][int(version) - 1][folder, file.filename] = file.body
-        self.data(describe(gist))
-
-
-class Access(Handler):
-    def get(self, slug):
-        if self.sign_in():
-            self.data({"read": True, "write": True})
+        self.server.committed[file.filename] = file.body
+        self.describe(file.filename.removesuffix(".ipynb"))
 
 
 class Gist(Handler):
     """Public, as what a new account commits is."""
 
-    def get(self, slug):
-        self.gist_or_404(self.server.gists.get(slug))
-
-
-class UserGist(Handler):
-    def get(self, user, title):
-        found = [gist for gist in self.server.gists.values() if (user, title) == (USER, gist["title"])]
-        self.gist_or_404(found[0] if found else None)
+    def get(self, title):
+        files = [{"filename": name, "folder": None, "artifact": False, "rawUrl": f"{self.server.url}raw/{name}"}
+                 for name in self.server.committed]
+        if not files:
+            raise HTTPError(404)
+        self.describe(title, files=files)
 
 
 class Raw(Handler):
-    def get(self, slug, version, folder, name):
-        self.finish(self.server.gists[slug]["versions"][int(version) - 1][folder, name])
+    def get(self, name):
+        self.finish(self.server.committed[name])
 
 
 class JovianServer:
     def __init__(self):
         self.key = "the-right-key"
-        self.gists, self.requests = {}, []
-        self.trouble, self.trouble_from = None, ""
+        self.committed, self.requests = {}, []
 
     def __enter__(self):
         ready = threading.Event()
@@ -140,9 +66,7 @@ class JovianServer:
 
     async def serve(self, ready):
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-        parts = [("/user/profile", Profile), ("/gist/create", Create), ("/gist/([^/]+)/upload", Upload),
-                 ("/gist/([^/]+)/check-access", Access), ("/gist/([^/]+)", Gist),
-                 ("/user/([^/]+)/gist/([^/]+)", UserGist), ("/raw/([^/]+)/([^/]+)/(.*)/([^/]+)", Raw)]
+        parts = [("/gist/create", Create), (f"/user/{USER}/gist/([^/]+)", Gist), ("/raw/([^/]+)", Raw)]
         application = Application([(path, handler, {"server": self}) for path, handler in parts],
                                   log_function=lambda handler: None)
         http = HTTPServer(application)

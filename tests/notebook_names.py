@@ -1,10 +1,13 @@
 """The notebook's definitions as a module: `from notebook_names import accuracy`.
 
-They are executed once, under torch's own settings. NAMES are their globals: what they use of other cells (`device`,
-`train_dl`, …), a test puts there.
+They are executed once, under torch's own settings. Each says that it comes from this module, where a worker process
+finds it when it is started anew.
 """
 
 from cells import definitions
 
 NAMES = definitions()
-globals().update(NAMES)
+for value in NAMES.values():
+    if getattr(value, "__module__", None) == NAMES["__name__"]:
+        value.__module__ = __name__
+globals().update({name: value for name, value in NAMES.items() if not name.startswith("__")})

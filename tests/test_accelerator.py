@@ -15,4 +15,4 @@ def test_the_core_on_an_accelerator(stored, folder_with_data):
     for before, after in zip(code_cells(core(stored)), code_cells(fresh), strict=True):
         assert same_outputs(before.outputs, after.outputs, has_tag(before, "varies")), before.id
     printed = {cell.id: cell.outputs[0].get("text") for cell in code_cells(fresh) if cell.outputs}
-    assert printed["device"] == "We train on: pretended\n" and printed["check-device"] == "The batch is on: pretended:0\n"
+    assert printed["wrap-loaders"] == "We train on: pretended. The batch is on: pretended:0.\n"

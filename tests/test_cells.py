@@ -3,24 +3,26 @@
 Each is executed after the definitions, with stand-ins for what earlier cells would have made.
 """
 
-import hashlib
+import json
 import os
 import pickle
-from types import SimpleNamespace
 from unittest import mock
 
-import numpy as np
 import pytest
 import torch
-from torchvision.datasets import CIFAR10
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import SubsetRandomSampler
 
+import answers
 from cells import code_cells, read
-from notebook_names import NAMES, DeepModel, MnistModel
-from test_functions import Clock
+from notebook_names import NAMES, BatchedMNIST, MnistModel, make_loader
+from test_functions import Clock, tiny_mnist
 
 pytestmark = pytest.mark.usefixtures("notebook_precision")
 CPU, META = torch.device("cpu"), torch.device("meta")
-SOURCES = {cell.id: cell.source for cell in code_cells(read())}
+STORED = read()
+SOURCES = {cell.id: cell.source for cell in code_cells(STORED)}
 
 
 def after(cell, **names):
@@ -30,186 +32,151 @@ def after(cell, **names):
     return names
 
 
-# Getting MNIST
-
-WHOLE = {name: name for name in NAMES["SHA256"]}   # each of the four files holds its own name
-ONE = "t10k-labels-idx1-ubyte"
-
-
-@pytest.fixture
-def get_data(tmp_path, monkeypatch):
-    """Execute the cell with these files there, and those that a download brings."""
-    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in WHOLE.items()}
-    monkeypatch.setitem(NAMES, "SHA256", sums)
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-
-    def write(files):
-        for name, text in files.items():
-            (raw / name).write_text(text)
-
-    def get_data(brought, there={}):
-        write(there)
-        after("get-data", data_root=str(tmp_path), MNIST=lambda root, download=False: download and write(brought))
-
-    return get_data
+def few_images(n=20):
+    """What the cells of section 1 make, of n random images: the last five are to validate with."""
+    torch.manual_seed(0)
+    mnist = tiny_mnist(torch.randint(256, (n, 28, 28), dtype=torch.uint8), torch.arange(n) % 10)
+    dataset = BatchedMNIST(mnist)
+    train, val = list(range(n - 5)), list(range(n - 1, n - 6, -1))
+    loaders = [make_loader(dataset, 4, SubsetRandomSampler(part)) for part in (train, val)]
+    return dict(dataset=mnist, batched_dataset=dataset, train_indices=train, val_indices=val, device=CPU, batch_size=4,
+                train_sampler=SubsetRandomSampler(train), train_dl=loaders[0], valid_dl=loaders[1],
+                xb=dataset[train][0], yb=dataset[train][1])
 
 
-def test_four_whole_files_are_downloaded(get_data, capsys):
-    get_data(WHOLE)
-    assert capsys.readouterr().out == "MNIST: four files, each the official one.\n"
+# What is timed
+
+def test_passes(monkeypatch, capsys):
+    """Of the plain loader a tenth, one image a second; of the other all, two seconds a batch."""
+    clock, fetched, passed = Clock(), [], []
+    monkeypatch.setattr("time.perf_counter", clock)
+
+    class Plain:
+        def __getitem__(self, index):
+            clock.seconds += 1
+            fetched.append(index)
+            return torch.zeros(1), index
+
+    def whole_batches():
+        for i in range(4):
+            clock.seconds += 2
+            passed.append(i)
+            yield i
+
+    scope = after("passes", dataset=Plain(), train_dl=whole_batches(), train_indices=list(range(50, 150)), batch_size=5)
+    assert sorted(fetched) == list(range(50, 60)) and fetched != sorted(fetched) and passed == [0, 1, 2, 3]
+    assert scope["seconds"] == [10, 8]
+    assert capsys.readouterr().out == "one pass: 100.0 s, and in whole batches 8.00 s, 12× faster\n"
 
 
-def test_a_download_that_lacks_a_file(get_data, capsys):
-    with pytest.raises(AssertionError):
-        get_data({name: text for name, text in WHOLE.items() if name != ONE})
-    assert capsys.readouterr().out == ""
+WAYS = ["loading alone", "and forward", "the loop of fit", "steps by hand", "faster epoch", "two products"]
 
 
-def test_a_download_that_is_damaged(get_data):
-    with pytest.raises(ValueError, match=f"{ONE} is damaged: delete it, then run this cell again to fetch it afresh."):
-        get_data(WHOLE | {ONE: "damaged"})
+def test_each_way_is_timed_under_its_own_name(capsys):
+    """What is timed is asked for once each, on the device; the times stand beside its name."""
+    timed, durations = [], iter([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+
+    def seconds_for(run, device):
+        timed.append((run, device))
+        return next(durations)
+
+    scope = compare_times(seconds_for=seconds_for, device="here")
+    assert timed == [(scope["loops"][name], "here") for name in WAYS]
+    assert list(scope["loop_seconds"].items()) == list(zip(WAYS, [6, 5, 4, 3, 2, 1]))
+    assert capsys.readouterr().out.splitlines() == [f"{name:16} {float(n):.3f} s" for name, n in zip(WAYS, range(6, 0, -1))]
 
 
-def test_a_damaged_file_is_named_before_anything_is_downloaded(get_data):
-    with pytest.raises(ValueError, match=f"{ONE} is damaged"):
-        get_data(brought=WHOLE, there={ONE: "damaged"})
+BATCHES = [(torch.tensor(numbers, dtype=torch.float64), torch.tensor(labels))
+           for numbers, labels in (([[1, 2]], [1]), ([[3, 4]], [0]))]
 
 
-@pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("no route")])
-def test_a_download_that_fails(tmp_path, error):
-    with pytest.raises(RuntimeError) as raised:
-        after("get-data", data_root=tmp_path, MNIST=mock.Mock(side_effect=error))
-    assert str(raised.value) == ("MNIST could not be downloaded (no route). Check the connection and run this cell "
-                                 "again.")
-    assert raised.value.__suppress_context__, "torchvision's own error would stand above it"
+def compare_times(**names):
+    torch.manual_seed(0)
+    return after("compare-times", **dict(
+        model=nn.Linear(2, 2), lr=0.3, device=CPU, train_dl=BATCHES, seconds_for=lambda run, device: 0.0, batch_size=7,
+        weights_by_hand="weights by hand", fast_weights="fast weights", pixels="pixels", digits="digits", order="order",
+        loss_batch=mock.Mock(), step_by_hand=mock.Mock(), epoch_by_hand=mock.Mock(), products_alone=mock.Mock()) | names)
 
 
-def test_nothing_is_downloaded_beside_the_stand_in(tmp_path, capsys):
-    (tmp_path / "STAND-IN.txt").touch()
-    after("get-data", data_root=tmp_path, MNIST=None)
-    assert "NOT the MNIST digits" in capsys.readouterr().out
+@pytest.mark.parametrize("way", WAYS)
+def test_what_each_way_does(monkeypatch, way):
+    """Each does its own work on every batch, and nothing else."""
+    passes, losses = [], []
+
+    class Loader:
+        def __iter__(self):
+            passes.append(self)
+            return iter(BATCHES)
+
+    entropy = lambda *given: losses.append(given) or F.nll_loss(*given)
+    monkeypatch.setattr(F, "cross_entropy", entropy)
+    scope = compare_times(train_dl=Loader())
+    scope["loops"][way]()
+    model, opt = scope["timed_model"], scope["opt"]
+    assert model is not scope["model"] and [*opt.param_groups[0]["params"]] == [*model.parameters()]
+    assert type(opt) is torch.optim.SGD and opt.param_groups[0]["lr"] == 0.3
+    done = {name: scope[name].call_args_list for name in ("loss_batch", "step_by_hand", "epoch_by_hand", "products_alone")}
+    call = mock.call
+    expected = {
+        "loss_batch": [call(model, entropy, *batch, opt) for batch in BATCHES] if way == "the loop of fit" else [],
+        "step_by_hand": [call("weights by hand", *batch, 0.3) for batch in BATCHES] if way == "steps by hand" else [],
+        "epoch_by_hand": [call("fast weights", "pixels", "digits", "order", 7, 0.3)] if way == "faster epoch" else [],
+        "products_alone": [call("fast weights", "pixels", "order", 7)] if way == "two products" else []}
+    assert done == expected
+    assert len(passes) == (way not in ("faster epoch", "two products"))
+    assert [(outputs.tolist(), labels) for outputs, labels in losses] == [
+        (model(xb).tolist(), yb) for xb, yb in BATCHES if way == "and forward"]
 
 
-# What an epoch costs
+def test_steps_are_timed_on_the_cpu_and_on_the_accelerator():
+    asked = []
 
-def test_plain_seconds_are_four_times_those_of_a_quarter(capsys):
-    batches = []
+    def seconds_per_step(width, batch, device):
+        asked.append((batch, device))
+        return width / 1000 if device == CPU else 3.0
 
-    def seconds_per_pass(dl):
-        batches.extend(yb.tolist() for xb, yb in dl)
-        return 2.5
-
-    scope = after("plain-seconds", seconds_per_pass=seconds_per_pass, batch_size=10,
-                  dataset=[(i, i) for i in range(100)], train_indices=list(range(10, 90)))
-    assert [len(batch) for batch in batches] == [10, 10] and sorted(sum(batches, [])) == list(range(10, 30))
-    assert scope["plain_seconds"] == 10 and capsys.readouterr().out == "One pass takes 10.0 s.\n"
-
-
-def test_batched_seconds_are_the_best_of_three(capsys):
-    durations = iter([3.0, 1.0, 2.0])
-    scope = after("batched-seconds", seconds_per_pass=next, train_dl=durations, plain_seconds=10.0)
-    assert list(durations) == [] and scope["batched_seconds"] == 1 and scope["ratio"] == 10
-    assert capsys.readouterr().out == "One pass: 1.00 s, 10× faster\n"
-
-
-def test_time_table(capsys):
-    assert after("time-table", parts={"loading": 1.0, "forward": 2.5})["epoch_seconds"] == 3.5
-    assert capsys.readouterr().out.split() == ["loading", "1.000", "s", "forward", "2.500", "s"]
-
-
-def test_loading_share(capsys):
-    """Of four seconds one is loading; if loading took nine, it would be nine of twelve."""
-    scope = after("loading-share", parts={"loading": 1.0}, epoch_seconds=4.0, plain_seconds=9.0)
-    assert (scope["share"], scope["plain_share"]) == (0.25, 0.75)
-    assert capsys.readouterr().out == "loading: 25% of an epoch, 75% with the plain loader\n"
-
-
-def test_each_loop_is_timed_under_its_own_name(capsys):
-    """A number stands in for each loop: how long it takes."""
-    scope = after("compare-times", seconds_for=lambda loop: loop / 10, with_autograd=40, with_step_by_hand=30,
-                  with_epoch_by_hand=20, with_arithmetic_alone=10)
-    assert scope["loops"] == {"the loop of fit": 4, "the step by hand": 3, "the faster epoch": 2,
-                              "fetching, two products": 1}
-    assert " ".join(capsys.readouterr().out.split()) == (
-        "the loop of fit 4.000 s the step by hand 3.000 s the faster epoch 2.000 s fetching, two products 1.000 s")
-
-
-def test_speed_up():
-    loops = {"the loop of fit": 6.0, "the step by hand": 5.0, "the faster epoch": 2.0, "fetching, two products": 1.0}
-    assert after("compare-picture", loops=loops, bars=mock.Mock(), BLUE="", GREY="")["speed_up"] == 3
+    names = dict(seconds_per_step=seconds_per_step, plain_xb="images", plain_yb="labels")
+    scope = after("steps", device=CPU, **names)
+    assert scope["step_ms"] == {"CPU, one core": [32, 128, 512, 2048, 8192]}
+    assert asked == [(["images", "labels"], CPU)] * 5
+    scope = after("steps", device=META, **names)
+    assert scope["step_ms"] == {"CPU, one core": [32, 128, 512, 2048, 8192], "GPU": [3000.0] * 5}
+    assert asked[10:] == [(["images", "labels"], META)] * 5
 
 
 # Section 6 trains twice and compares: not with itself, so that it notices if one of the two learns nothing.
 
-def few_images():
-    rows = torch.arange(20)
-    dataset = SimpleNamespace(data=torch.randint(256, (20, 28, 28), dtype=torch.uint8), targets=rows % 10)
-    return dict(dataset=dataset, train_dl=[(dataset.data / 255, dataset.targets)], train_indices=rows.tolist(),
-                device=CPU)
-
-
 def test_steps_by_hand_are_compared_with_those_of_autograd():
-    names = few_images()
-    after("by-hand-difference", **after("by-hand-check", **names))
-    names = after("by-hand-check", **names, step_by_hand=mock.Mock())
-    with pytest.raises(AssertionError):
-        after("by-hand-difference", **names)
+    names = few_images() | {"model": MnistModel(784, 32, 10), "lr": 0.5}
+    after("by-hand-check", **names)
+    for idle in ("step_by_hand", "loss_batch"):
+        with pytest.raises(AssertionError):
+            after("by-hand-check", **names, **{idle: mock.Mock()})
 
 
 @pytest.mark.parametrize("idle", ["step_by_hand", "epoch_by_hand"])
 def test_the_faster_epoch_is_compared_with_steps_by_hand(idle):
-    names = few_images() | {"weights": [p.data for p in MnistModel(784, 32, 10).parameters()]}
-    after("fastest-check", **names)
+    def names():   # the cell changes the weights
+        return few_images() | {"weights_by_hand": [p.detach() for p in MnistModel(784, 32, 10).parameters()]}
+
+    after("faster-check", **names())
     with pytest.raises(AssertionError):
-        after("fastest-check", **names, **{idle: mock.Mock()})
+        after("faster-check", **names(), **{idle: mock.Mock()})
 
 
-# The times of section 7
+def test_both_drifts_start_from_the_same_weights():
+    seen = []
 
-def test_sizes_run_times_each_training(monkeypatch):
-    clock, durations = Clock(), iter([1.0, 2.0, 3.0, 4.0])
-    monkeypatch.setattr("time.perf_counter", clock)
+    def drift(start, n_copies, train_dl, lr):
+        weights = nn.utils.parameters_to_vector(start.parameters()).detach()
+        seen.append((weights.dtype, weights.float(), n_copies, train_dl, lr))
+        return torch.zeros(20, n_copies)
 
-    def train(trial, rates, dl):
-        clock.seconds += (seconds := next(durations))
-        return [0.0, -seconds]
-
-    scope = after("sizes-run", sizes=[[3, 4, 2], [3, 2]], seeds=[1, 2], device=CPU, train_dl=None, train=train,
-                  DeepModel=clock.slow(DeepModel, 100.0))
-    assert scope["size_seconds"].tolist() == [[1, 2], [3, 4]]
-    assert scope["size_scores"].tolist() == [[-1, -2], [-3, -4]]
-
-
-def test_sizes_seconds_are_the_median(capsys):
-    after("sizes-seconds", sizes=[[784, 10], [4]], size_seconds=torch.tensor([[1.0, 9.0, 2.0], [4.0, 3.0, 8.0]]))
-    assert [line.split("]")[1].strip() for line in capsys.readouterr().out.splitlines()] == ["2.0 s", "4.0 s"]
-
-
-def test_map_run_times_each_batch_size(monkeypatch, capsys):
-    clock = Clock()
-    monkeypatch.setattr("time.perf_counter", clock)
-
-    def train(trial, rates, dl):
-        clock.seconds += dl.dl.batch_size
-        return [0.0, rates[0]]
-
-    scope = after("map-run", map_sizes=[5, 7], map_rates=[0.1, 0.2], seeds=[1, 2, 3], device=CPU, train=train,
-                  batched_dataset=[0], map_sampler=None)
-    assert scope["map_seconds"] == [30, 42] and scope["map_scores"][:, :, 0].tolist() == [[0.1, 0.2]] * 2
-    assert capsys.readouterr().out == "batch size   5: 30.0 s\nbatch size   7: 42.0 s\n"
-
-
-def test_steps_are_timed_on_the_cpu_and_on_the_accelerator():
-    def seconds_per_step(width, device):
-        return width if device.type == "cpu" else 1000
-
-    scope = after("cpu-steps", seconds_per_step=seconds_per_step, device=META)
-    assert scope["cpu_steps"] == scope["step_widths"] == [32, 128, 512, 2048, 8192]
-    assert after("gpu-steps", **scope | {"device": CPU})["gpu_steps"] == []
-    scope = after("gpu-steps", **scope)
-    assert scope["gpu_steps"] == [1000] * 5
-    assert after("gpu-crossing", **scope)["faster"] == [2048, 8192]
+    scope = after("drift-run", **few_images(), drift=drift, lr=0.3)
+    (dtype, weights, *given), (other_dtype, same_weights, *given_then) = seen
+    assert (dtype, other_dtype) == (torch.float32, torch.float64) and torch.equal(weights, same_weights)
+    assert given == [4, scope["cpu_dl"], 0.3] and given_then == [1, scope["cpu_dl"], 0.3]
+    assert scope["epochs_so_far"].tolist() == pytest.approx([i / 10 for i in range(20)])
 
 
 # What only protects
@@ -232,47 +199,77 @@ def test_weights_saved_on_a_gpu_are_loaded_without_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = MnistModel(784, 32, 10)
     with mock.patch("torch.serialization.location_tag", lambda storage: "cuda:0"):
-        torch.save(model.state_dict(), "mnist-feedforward.pth")
-    scope = after("load", device=CPU)
+        after("save", model=model)
+    scope = after("load", model=model, **few_images())
     assert {weights.device for weights in scope["state"].values()} == {CPU}
     assert all(torch.equal(p, q) for p, q in zip(scope["reloaded"].parameters(), model.parameters()))
 
 
-@pytest.mark.parametrize("cell", ["test-predict", "save-check"])
-def test_answers_need_no_gradients(cell):
+def test_other_weights_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    after("save", model=MnistModel(784, 32, 10))
+    with pytest.raises(AssertionError):
+        after("load", model=MnistModel(784, 32, 10), **few_images())
+
+
+@pytest.mark.parametrize("cell, model_is_told", [("logits", False), ("predict", True), ("firing", False), ("load", True)])
+def test_answers_need_no_gradients(tmp_path, monkeypatch, cell, model_is_told):
+    """And where a model may have been training, it is told that it isn't now."""
+    monkeypatch.chdir(tmp_path)
+    names = few_images() | {"model": MnistModel(784, 32, 10), "ordered_dl": BATCHES}
+    if cell == "firing":
+        names["ordered_dl"] = names["valid_dl"]
+    after("save", **names)
     seen = []
-    model = lambda xb: seen.append(torch.is_grad_enabled()) or xb
-    batches = [(torch.rand(2, 10), torch.zeros(2))] * 2
-    after(cell, model=model, reloaded=model, test_dl=batches, valid_dl=batches)
-    assert set(seen) == {False}
+    hook = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, args: seen.append((torch.is_grad_enabled(), module.training)))
+    try:
+        after(cell, **names)
+    finally:
+        hook.remove()
+    assert seen and {grad for grad, training in seen} == {False}
+    assert not model_is_told or not seen[0][1]
 
 
-def test_gradients_are_shown_on_a_copy():
-    model = MnistModel(12, 5, 10)
-    after("one-backward", model=model, device=CPU, xb=torch.rand(3, 12), yb=torch.tensor([1, 2, 3]))
-    assert all(p.grad is None for p in model.parameters())
+def test_answers_stand_beside_their_images():
+    """In the order of val_indices, which nothing shuffles."""
+    names = few_images()
+    scope = after("predict", **names, model=nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+    images = names["dataset"].data[[19, 18, 17, 16, 15]] / 255
+    assert torch.allclose(scope["valid_outputs"], scope["model"](images))
+    assert scope["valid_labels"].tolist() == [9, 8, 7, 6, 5]
+    assert scope["n_right"] == (scope["valid_outputs"].argmax(1) == scope["valid_labels"]).sum()
 
 
-# CIFAR-10
-
-@pytest.fixture
-def small_cifar(tmp_path, monkeypatch):
-    """A folder with 250 pictures in CIFAR-10's format, which torchvision takes for whole."""
-    folder, random = tmp_path / CIFAR10.base_folder, np.random.RandomState(0)
-    folder.mkdir()
-    for name, _ in CIFAR10.train_list + CIFAR10.test_list:
-        labels = random.randint(10, size=50)
-        pixels = np.repeat(labels[:, None] * 25, 3072, axis=1).astype(np.uint8)   # brighter and brighter
-        (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"kind {n}" for n in range(10)]}))
-    sums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-    monkeypatch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name, _ in CIFAR10.train_list])
-    monkeypatch.setattr(CIFAR10, "test_list", [[name, sums[name]] for name, _ in CIFAR10.test_list])
-    monkeypatch.setitem(CIFAR10.meta, "md5", sums["batches.meta"])
-    return tmp_path
+@pytest.mark.parametrize("cell", ["zero-grad", "by-hand-check"])
+def test_gradients_are_shown_on_a_copy(cell):
+    names = few_images() | {"model": MnistModel(784, 32, 10)}
+    before = [p.detach().clone() for p in names["model"].parameters()]
+    after(cell, **names)
+    assert all(p.grad is None and torch.equal(p, was) for p, was in zip(names["model"].parameters(), before))
 
 
-def test_cifar10_runs_when_asked(small_cifar, capsys):
-    scope = after("cifar-run", with_cifar10=True, data_root=str(small_cifar), device=CPU)
-    assert len(scope["cifar_dl"]) == 2 and capsys.readouterr().out.count("epoch 5 of 5") == 2
-    assert scope["cifar_model"].linear1.in_features == 3072 and scope["cifar_model"].linear2.out_features == 10
+# The answer that needs CIFAR-10. nbval_strict.py runs all answers where they stand.
+
+def cifar_answer(code=None):
+    exercise, = [cell for cell in STORED.cells if cell.id == "exercise-cifar"]
+    answers.run(exercise.id, code or answers.answer(exercise.source), NAMES | {"device": CPU, "data_root": "/nowhere"})
+
+
+def test_the_answer_about_cifar10_runs_on_a_small_set(capsys):
+    from torchvision.datasets import CIFAR10
+    before = {name: getattr(CIFAR10, name) for name in ("train_list", "test_list", "meta")}
+    cifar_answer()
+    assert json.loads(capsys.readouterr().out) is None
+    assert {name: getattr(CIFAR10, name) for name in before} == before
+
+
+def test_a_wrong_answer_about_cifar10_is_noticed(capsys):
+    exercise, = [cell for cell in STORED.cells if cell.id == "exercise-cifar"]
+    code = answers.answer(exercise.source)
+    for was, becomes in [("permute(0, 3, 1, 2)", "permute(0, 3, 2, 1)"), ("3 * 32 * 32, hidden_size", "3072, 5 + hidden_size"),
+                         ("(0.1, 0.02)", "(0.1,)"), ("len(cifar), 0.2", "len(cifar), 0.3"), ("3 * 32 * 32", "32 * 32")]:
+        assert was in code
+        cifar_answer(code.replace(was, becomes))
+        outcome = json.loads(capsys.readouterr().out)
+        assert (outcome is None) == (becomes == "3072, 5 + hidden_size"), becomes

@@ -13,7 +13,7 @@ QUESTIONS = {cell.id: cell.source for cell in read().cells if cell.id.startswith
 
 def test_every_exercise_has_a_check_and_a_number():
     assert set(CHECKS) == set(EXERCISES)
-    numbers = [int(re.match(r"\*\*Exercise (\d+)[.,]", text)[1]) for text in EXERCISES.values()]
+    numbers = [int(re.search(r"^\*\*Exercise (\d+)[.,]", text, re.M)[1]) for text in EXERCISES.values()]
     assert numbers == list(range(1, len(EXERCISES) + 1)) and len(numbers) >= 8
 
 

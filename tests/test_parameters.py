@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import papermill
 import pytest
 import yaml
 
 from cells import NOTEBOOK, ROOT, code_cells
+from torch_settings import kept
 
 NONSENSE = [
     ("hidden_size", 0, "hidden_size must be a whole number, 1 or more, not 0."),
@@ -19,12 +21,15 @@ NONSENSE = [
     ("lr", 0, "lr must be a number above 0, not 0."),
     ("lr", float("nan"), "lr must be a number above 0, not nan."),
     ("lr", float("inf"), "lr must be a number above 0, not inf."),
+    ("lr", True, "lr must be a number above 0, not True."),
     ("fine_lr", "small", "fine_lr must be a number above 0, not 'small'."),
     ("fine_lr", None, "fine_lr must be a number above 0, not None."),
-    ("with_cifar10", "no", "with_cifar10 must be True or False, not 'no'."),
-    ("seed", -1, "seed must be a whole number from 0 to 2**32 - 1, not -1."),
-    ("seed", 2 ** 32, "seed must be a whole number from 0 to 2**32 - 1, not 4294967296."),
-    ("seed", 1.0, "seed must be a whole number from 0 to 2**32 - 1, not 1.0."),
+    ("bits", 16, "bits must be 32 or 64, not 16."),
+    ("bits", 64.0, "bits must be 32 or 64, not 64.0."),
+    ("bits", "32", "bits must be 32 or 64, not '32'."),
+    ("seed", -1, "seed must be from 0 to 2**32 - 1, not -1."),
+    ("seed", 2 ** 32, "seed must be from 0 to 2**32 - 1, not 4294967296."),
+    ("seed", 1.0, "seed must be from 0 to 2**32 - 1, not 1.0."),
 ]
 
 
@@ -41,19 +46,49 @@ def test_nonsense_ends_papermill_with_its_sentence(tmp_path):
     assert done.returncode != 0 and done.stderr.strip().endswith("ValueError: " + NONSENSE[0][2])
 
 
+@pytest.fixture
+def set_up(functions, stored):
+    """Execute the cell with other settings. What it sets for the whole process is put back afterwards."""
+    import matplotlib.pyplot as plt
+    import torch
+    source, = [cell.source for cell in stored.cells if cell.id == "set-up"]
+
+    def execute(**settings):
+        formats = mock.Mock()   # the real one needs a kernel
+        exec(source, functions | {"set_matplotlib_formats": formats} | settings)
+        return formats
+
+    with kept(), plt.rc_context():
+        yield execute
+    torch.set_printoptions(profile="default")
+
+
 @pytest.mark.parametrize("name, value, sentence", NONSENSE)
-def test_nonsense_is_named_at_once(functions, stored, name, value, sentence):
-    check, = [cell.source for cell in stored.cells if cell.id == "check-settings"]
-    exec(check, dict(functions))
+def test_nonsense_is_named_at_once(set_up, name, value, sentence):
+    import torch
+    torch.set_default_dtype(torch.float16)
     with pytest.raises(ValueError) as error:
-        exec(check, functions | {name: value})
+        set_up(**{name: value})
     assert str(error.value) == sentence
+    assert torch.get_default_dtype() == torch.float16, "it went on and set something up"
+
+
+@pytest.mark.parametrize("settings", [{}, {"bits": 32}, {"seed": 0, "lr": 1}, {
+    "seed": 2 ** 32 - 1, "batch_size": 1, "hidden_size": 1, "epochs": 1, "fine_epochs": 1, "fine_lr": 1e-9}], ids=str)
+def test_what_makes_sense_is_set_up(set_up, settings):
+    import matplotlib
+    import torch
+    matplotlib.rcParams["lines.linewidth"] = 9   # a style of the reader's own
+    torch.set_num_threads(2)
+    set_up(**settings).assert_called_once_with("retina")
+    assert torch.get_default_dtype() == (torch.float32 if "bits" in settings else torch.float64)
+    assert torch.get_num_threads() == 1
+    assert matplotlib.rcParams["lines.linewidth"] == 1.5 and matplotlib.rcParams["figure.dpi"] == 80
 
 
 def test_settings_are_checked_before_anything_is_done(stored):
     """Only imports and the settings themselves come before."""
     ids = [cell.id for cell in code_cells(stored)]
-    before = ids[:ids.index("check-settings")]
-    assert before == ["imports", "parameters"]
+    assert ids[:3] == ["imports", "parameters", "set-up"]
     assert set(papermill.inspect_notebook(str(NOTEBOOK))) == {
-        "seed", "batch_size", "hidden_size", "lr", "epochs", "fine_lr", "fine_epochs", "data_root", "with_cifar10"}
+        "seed", "bits", "batch_size", "hidden_size", "lr", "epochs", "fine_lr", "fine_epochs", "data_root"}

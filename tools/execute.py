@@ -7,9 +7,12 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import latex2mathml.converter
 import nbformat
 import papermill
 from nbclient import NotebookClient
@@ -32,9 +35,26 @@ def picture(nb, cell_id):
     return next(png(output) for cell in nb.cells if cell.id == cell_id for output in cell.outputs)
 
 
+# A formula in the text, but not in code.
+FORMULA = re.compile(r"```.*?```|`[^`]*`|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.S)
+
+
+def with_mathml(text):
+    """A Markdown text with its formulas in MathML, which browsers draw by themselves."""
+    def mathml(match):
+        tex = match["display"] or match["inline"]
+        return latex2mathml.converter.convert(tex, display="block" if match["display"] else "inline") if tex else match[0]
+    return FORMULA.sub(mathml, text)
+
+
 def page(nb):
-    """A notebook as an HTML page. The classic template is the one that keeps the pictures' alt texts."""
-    return HTMLExporter(template_name="classic").from_notebook_node(nb)[0]
+    """A notebook as an HTML page that needs no other file and no network."""
+    nb = copy.deepcopy(nb)
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
+    return exporter.from_notebook_node(nb, {"metadata": {"name": NOTEBOOK.stem}})[0]
 
 
 def run():
@@ -109,7 +129,7 @@ def refresh():
     stored = read()
     nb = refreshed(stored, executed(stored))
     nbformat.write(nb, NOTEBOOK)
-    README_PICTURE.write_bytes(picture(nb, "curves"))
+    README_PICTURE.write_bytes(picture(nb, "accuracy-curves"))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def same_picture(stored, fresh, name=None):
     """
     if stored == fresh:
         return True
-    images = [Image.open(io.BytesIO(data)).convert("RGB") for data in (stored, fresh)]
+    images = [Image.open(io.BytesIO(data)).convert("RGBA") for data in (stored, fresh)]
     same_size = images[0].size == images[1].size
     difference = ImageChops.difference(*images)
     if same_size and np.asarray(difference).max() <= PIXEL_TOLERANCE:

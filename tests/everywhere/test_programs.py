@@ -91,7 +91,7 @@ def test_alone_in_an_empty_folder(folder, proxy):  # noqa: F811
     jupyter("nbconvert", "--to", "notebook", "--execute", "--inplace", NOTEBOOK.name, cwd=folder,
             env=behind(proxy.server_port))
     assert proxy.served == {path.name for path in RAW.glob("*.gz")}
-    assert_as_stored(read(folder / NOTEBOOK.name), ignored=["get-data"])
+    assert_as_stored(read(folder / NOTEBOOK.name), ignored=["gallery"])
     assert {path.name for path in folder.iterdir()} == {NOTEBOOK.name, "data", "mnist-feedforward.pth"}
 
 
