@@ -105,14 +105,8 @@ def check_softmax(s, printed):
 
 
 def check_one_batch(s, printed):
-    assert s["value"] == 1 and 12 < s["steps"] < 120 and s["loss"] < 0.2
-    assert s["accuracy"](s["trial"](s["xb"]), s["yb"]) == 1
-    trial = s["to_device"](s["MnistModel"](784, s["hidden_size"], 10), s["device"])   # and without zero_grad
-    opt, losses = s["torch"].optim.SGD(trial.parameters(), lr=s["lr"]), []
-    opt.zero_grad = lambda: None
-    for step in range(100):
-        losses.append(s["loss_batch"](trial, s["F"].cross_entropy, s["xb"], s["yb"], opt)[0])
-    assert sum(later > 2 * earlier for earlier, later in zip(losses, losses[1:])) > 1
+    learned, capped = s["one_batch_losses"]
+    assert learned < 0.05 and capped > 1.46 and printed.startswith("MnistModel: accuracy 1.00")
 
 
 def check_adam(s, printed):

@@ -57,6 +57,12 @@ class Pretended(torch.Tensor):
         self.inner.untyped_storage().__class__ = Storage
         return self.inner.__reduce_ex__(protocol)
 
+    def __deepcopy__(self, memo):
+        if id(self) not in memo:   # as PyTorch copies a parameter: without its gradient
+            copied = memo[id(self)] = Pretended(self.inner.clone()).requires_grad_(self.requires_grad)
+            copied._is_param = getattr(self, "_is_param", False)
+        return memo[id(self)]
+
 
 def to_inner(value, given):
     """The CPU's tensors for the device's. `given` gets what was given, by its id here, and a "cpu" if it was there."""
