@@ -94,7 +94,7 @@ def compare_times(**names):
     torch.manual_seed(0)
     return after("compare-times", **dict(
         model=nn.Linear(2, 2), lr=0.3, device=CPU, train_dl=BATCHES, seconds_for=lambda run, device: 0.0, batch_size=7,
-        weights_by_hand="weights by hand", fast_weights="fast weights", pixels="pixels", digits="digits", order="order",
+        weights_by_hand="weights by hand", fast_weights="fast weights", pixels="pixels", targets="digits", order="order",
         loss_batch=mock.Mock(), step_by_hand=mock.Mock(), epoch_by_hand=mock.Mock(), products_alone=mock.Mock()) | names)
 
 

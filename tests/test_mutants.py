@@ -50,7 +50,7 @@ def test_the_notebook_as_it_is_goes_first(pytest_ends):
     ran = pytest_ends(1)
     with pytest.raises(SystemExit, match="The notebook as it is fails in tests/test_x.py"):
         mutants.main(sample=True)
-    assert ran == [[NOTEBOOK.name]]
+    assert ran == [["-k", "not figure", NOTEBOOK.name]]
 
 
 def test_another_check_is_tried_again_on_every_mutant(monkeypatch):

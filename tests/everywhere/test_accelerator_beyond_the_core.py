@@ -19,8 +19,8 @@ MISTAKES = [
     ("predict", "for xb, yb in ordered_dl]).cpu()", "for xb, yb in ordered_dl])", "predict"),
     ("hidden-units", ".detach().cpu()", ".detach()", "hidden-units"),
     ("unused-pixels", "model.linear1.weight.cpu()", "model.linear1.weight", "unused-pixels"),
-    ("faster-check", "digits = to_device(dataset.targets, device)", "digits = dataset.targets", "faster-check"),
-    ("products-alone", "w1.new_zeros(", "torch.zeros(", "compare-times"),
+    ("faster-check", "targets = to_device(dataset.targets, device)", "targets = dataset.targets", "faster-check"),
+    ("products-alone", "weights[0].new_ones(", "torch.ones(", "compare-times"),
     ("trials", "to_device(deep_model(sizes), train_dl.device)", "deep_model(sizes)", "sizes-run"),
     ("seconds-per-step", "to_device(batch, device)", "batch", "steps"),
 ]
