@@ -83,9 +83,10 @@ def test_each_way_is_timed_under_its_own_name(capsys):
     scope = compare_times(seconds_for=seconds_for, device="here")
     assert timed == [(scope["loops"][name], "here") for name in WAYS]
     assert list(scope["loop_seconds"].items()) == list(zip(WAYS, [6, 5, 4, 3, 2, 1]))
-    assert capsys.readouterr().out.splitlines() == [f"{name:16} {float(n):.3f} s" for name, n in zip(WAYS, range(6, 0, -1))]
+    assert capsys.readouterr().out.splitlines() == [f"{name:16} {n}.000 s" for name, n in zip(WAYS, range(6, 0, -1))]
 
 
+TIMED = ("loss_batch", "step_by_hand", "epoch_by_hand", "products_alone")
 BATCHES = [(torch.tensor(numbers, dtype=torch.float64), torch.tensor(labels))
            for numbers, labels in (([[1, 2]], [1]), ([[3, 4]], [0]))]
 
@@ -94,8 +95,8 @@ def compare_times(**names):
     torch.manual_seed(0)
     return after("compare-times", **dict(
         model=nn.Linear(2, 2), lr=0.3, device=CPU, train_dl=BATCHES, seconds_for=lambda run, device: 0.0, batch_size=7,
-        weights_by_hand="weights by hand", fast_weights="fast weights", pixels="pixels", targets="digits", order="order",
-        loss_batch=mock.Mock(), step_by_hand=mock.Mock(), epoch_by_hand=mock.Mock(), products_alone=mock.Mock()) | names)
+        weights_by_hand="weights by hand", fast_weights="fast weights", pixels="pixels", targets="digits",
+        order="order", **{name: mock.Mock() for name in TIMED}) | names)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -115,8 +116,7 @@ def test_what_each_way_does(monkeypatch, way):
     model, opt = scope["timed_model"], scope["opt"]
     assert model is not scope["model"] and [*opt.param_groups[0]["params"]] == [*model.parameters()]
     assert type(opt) is torch.optim.SGD and opt.param_groups[0]["lr"] == 0.3
-    done = {name: scope[name].call_args_list for name in ("loss_batch", "step_by_hand", "epoch_by_hand", "products_alone")}
-    call = mock.call
+    done, call = {name: scope[name].call_args_list for name in TIMED}, mock.call
     expected = {
         "loss_batch": [call(model, entropy, *batch, opt) for batch in BATCHES] if way == "the loop of fit" else [],
         "step_by_hand": [call("weights by hand", *batch, 0.3) for batch in BATCHES] if way == "steps by hand" else [],
@@ -212,7 +212,8 @@ def test_other_weights_are_noticed(tmp_path, monkeypatch):
         after("load", model=MnistModel(784, 32, 10), **few_images())
 
 
-@pytest.mark.parametrize("cell, model_is_told", [("logits", False), ("predict", True), ("firing", False), ("load", True)])
+@pytest.mark.parametrize("cell, model_is_told", [
+    ("logits", False), ("predict", True), ("firing", False), ("load", True)])
 def test_answers_need_no_gradients(tmp_path, monkeypatch, cell, model_is_told):
     """And where a model may have been training, it is told that it isn't now."""
     monkeypatch.chdir(tmp_path)
@@ -267,9 +268,8 @@ def test_the_answer_about_cifar10_runs_on_a_small_set(capsys):
 def test_a_wrong_answer_about_cifar10_is_noticed(capsys):
     exercise, = [cell for cell in STORED.cells if cell.id == "exercise-cifar"]
     code = answers.answer(exercise.source)
-    for was, becomes in [("permute(0, 3, 1, 2)", "permute(0, 3, 2, 1)"), ("3 * 32 * 32, hidden_size", "3072, 5 + hidden_size"),
-                         ("(0.1, 0.02)", "(0.1,)"), ("len(cifar), 0.2", "len(cifar), 0.3"), ("3 * 32 * 32", "32 * 32")]:
+    for was, becomes in [("permute(0, 3, 1, 2)", "permute(0, 3, 2, 1)"), ("(0.1, 0.02)", "(0.1,)"),
+                         ("len(cifar), 0.2", "len(cifar), 0.3"), ("3 * 32 * 32", "32 * 32")]:
         assert was in code
         cifar_answer(code.replace(was, becomes))
-        outcome = json.loads(capsys.readouterr().out)
-        assert (outcome is None) == (becomes == "3072, 5 + hidden_size"), becomes
+        assert json.loads(capsys.readouterr().out) is not None, becomes

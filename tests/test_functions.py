@@ -58,7 +58,8 @@ class Clock:
     ("DeviceDataLoader", "(dl, device)"), ("MnistModel", "(in_size, hidden_size, out_size)"),
     ("accuracy", "(outputs, labels)"), ("loss_batch", "(model, loss_func, xb, yb, opt=None, metric=None)"),
     ("evaluate", "(model, loss_func, valid_dl, metric=None)"),
-    ("fit", f"(epochs, lr, model, loss_func, train_dl, valid_dl, metric=None, opt_fn={torch.optim.SGD}, report={print})")])
+    ("fit", "(epochs, lr, model, loss_func, train_dl, valid_dl, metric=None, "
+     f"opt_fn={torch.optim.SGD}, report={print})")])
 def test_arguments_have_the_course_s_order(name, arguments):
     assert str(inspect.signature(NAMES[name])) == arguments
 
@@ -85,8 +86,9 @@ def test_definitions_get_what_they_use_as_arguments():
     assert foreign_names([cell.source for cell in code_cells(read()) if has_tag(cell, "definition")]) == []
 
 
-@pytest.mark.parametrize("source", ["def f(x):\n    return x.to(device)", "class A:\n    def f(self):\n        device",
-                                    "def f(x, to=device):\n    pass", "def f():\n    return lambda: [device for i in 'a']"])
+@pytest.mark.parametrize("source", [
+    "def f(x):\n    return x.to(device)", "class A:\n    def f(self):\n        device",
+    "def f(x, to=device):\n    pass", "def f():\n    return lambda: [device for i in 'a']"])
 def test_a_foreign_name_is_found(source):
     assert foreign_names([source]) == ["device"] and foreign_names([source, "import device"]) == []
 
@@ -96,8 +98,8 @@ def test_a_foreign_name_is_found(source):
 @pytest.fixture
 def some_mnist(monkeypatch):
     """Tensors that are taken for MNIST. Returns them, in the order of (train, test)."""
-    parts = {part: SimpleNamespace(data=torch.randint(256, (n, 28, 28), dtype=torch.uint8), targets=torch.arange(n) % 10)
-             for part, n in ((True, 30), (False, 20))}
+    parts = {part: SimpleNamespace(data=torch.randint(256, (n, 28, 28), dtype=torch.uint8),
+                                   targets=torch.arange(n) % 10) for part, n in ((True, 30), (False, 20))}
 
     def torchvision_s(root, train, transform, download):
         assert isinstance(transform, ToTensor) and download
@@ -122,7 +124,8 @@ def test_another_tensor_is_refused(some_mnist, tmp_path, part, tensor):
     getattr(some_mnist[part], tensor).view(-1)[7] ^= 1
     with pytest.raises(ValueError) as refused:
         load_mnist(tmp_path, part)
-    assert str(refused.value) == f"What is in {tmp_path / 'MNIST'} is not MNIST: delete that folder, and run this cell again."
+    assert str(refused.value) == (f"What is in {tmp_path / 'MNIST'} is not MNIST: delete that folder, and run this "
+                                  "cell again.")
     assert load_mnist(tmp_path, not part) is some_mnist[not part]
 
 
@@ -130,8 +133,8 @@ def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, capsys):
     (tmp_path / "STAND-IN.txt").touch()
     some_mnist[True].data[0] = 0
     assert load_mnist(tmp_path) is some_mnist[True]
-    assert capsys.readouterr().out == ("These are NOT the MNIST digits but a stand-in: the figures in the text will not "
-                                       "match.\n")
+    assert capsys.readouterr().out == ("These are NOT the MNIST digits but a stand-in: the figures in the text will "
+                                       "not match.\n")
 
 
 @pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("no route")])
@@ -333,7 +336,8 @@ One, Two = collections.namedtuple("One", "only"), collections.namedtuple("Two", 
 nests = st.recursive(
     st.integers(0, 9).map(torch.tensor) | st.integers() | st.text(max_size=3) | st.none(),
     lambda inner: (st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | inner.map(One)
-                   | st.tuples(inner, inner).map(lambda pair: Two(*pair)) | st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+                   | st.tuples(inner, inner).map(lambda pair: Two(*pair))
+                   | st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=12)
 
 
@@ -360,7 +364,8 @@ def test_to_device_keeps_any_structure(nest):
 
 @pytest.mark.parametrize("data", [
     collections.OrderedDict(b=torch.ones(2), a=[torch.ones(1)]), collections.defaultdict(list, x=torch.ones(2)),
-    {"batch": One(torch.ones(2)), "name": "train"}, Two(torch.ones(1), {"n": 3, "none": None}), torch.Size([2, 3])], ids=repr)
+    {"batch": One(torch.ones(2)), "name": "train"}, Two(torch.ones(1), {"n": 3, "none": None}), torch.Size([2, 3])],
+    ids=repr)
 def test_to_device_keeps_types(data):
     moved = to_device(data, "meta")
     assert same_structure(data, moved, "meta") and moved is not data
@@ -753,10 +758,12 @@ def test_deep_model_by_hand():
     assert model(torch.tensor([[[1.0]], [[3.0]], [[0.0]]])).tolist() == [[-11.0], [-20.0], [-8.0]]
 
 
-@pytest.mark.parametrize("sizes, n_parameters", [([784, 10], 7850), ([784, 32, 10], 25_450), ([784, 32, 32, 10], 26_506)])
+@pytest.mark.parametrize("sizes, n_parameters", [
+    ([784, 10], 7850), ([784, 32, 10], 25_450), ([784, 32, 32, 10], 26_506)])
 def test_deep_model_has_the_sizes_it_is_given(sizes, n_parameters):
     model = deep_model(sizes)
-    assert sum(p.numel() for p in model.parameters()) == n_parameters and model(torch.rand(3, 1, 28, 28)).shape == (3, 10)
+    assert sum(p.numel() for p in model.parameters()) == n_parameters
+    assert model(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
 def test_deep_model_of_one_hidden_layer_is_ours():

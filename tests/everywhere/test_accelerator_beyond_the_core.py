@@ -33,7 +33,7 @@ def test_all_sections_on_an_accelerator(stored, folder_with_data):
 
 
 def up_to(nb, last):
-    """A copy of the notebook to this cell, with short trainings, and beyond the core with nothing that it can do without."""
+    """A copy of the notebook to this cell, with short trainings; beyond the core, only with what that cell needs."""
     shorter, in_core = copy.deepcopy(nb), {cell.id for cell in core(nb).cells}
     end = [cell.id for cell in nb.cells].index(last) + 1
     shorter.cells = [cell for cell in shorter.cells[:end] if cell.id in in_core | {"faster-check", last}
