@@ -288,9 +288,12 @@ class Mutant:
     source: str
     made_by: str
 
+    def name(self):
+        return f"{self.cell}-{hashlib.sha256(self.source.encode()).hexdigest()[:12]}"
+
     def key(self):
         """The same as long as the mutant and the checks are the same."""
-        return f"{self.cell}-{hashlib.sha256(self.source.encode() + checks()).hexdigest()[:12]}"
+        return f"{self.name()}-{hashlib.sha256(checks()).hexdigest()[:12]}"
 
     def changes_a_check(self, original):
         """Whether the line that differs is itself a check: then there is nothing for a check to notice."""
@@ -311,7 +314,7 @@ def mutants(nb):
         if was not in sources[cell]:
             sys.exit(f"{cell} has no {was!r} to change: mend BY_HAND in tests/mutants.py.")
         mutant = Mutant(cell, sources[cell].replace(was, becomes, 1), "by hand")
-        found[mutant.key()] = mutant
+        found[mutant.name()] = mutant
     by_operator = {}
     for cell, source in sources.items():
         for name in OPERATORS:
@@ -320,7 +323,7 @@ def mutants(nb):
             while (changed := mutate_code(source, operator, occurrence)) is not None:
                 mutant = Mutant(cell, changed, name.removeprefix("core/"))
                 if not mutant.changes_a_check(source):
-                    by_operator[mutant.key()] = mutant
+                    by_operator[mutant.name()] = mutant
                 occurrence += 1
     order = sorted(by_operator)
     random.Random(0).shuffle(order)
