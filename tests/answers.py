@@ -10,9 +10,10 @@ import json
 import math
 import re
 import traceback
-from pathlib import Path
 
-IN_THE_KERNEL = f"(__import__('sys').path.insert(0, {str(Path(__file__).parent)!r}), __import__('answers'))[1]"
+import in_kernel
+
+IN_THE_KERNEL = in_kernel.module(__file__)
 FOLDED = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", re.S)
 
 

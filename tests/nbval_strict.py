@@ -10,7 +10,6 @@ A pytest plugin, which conftest.py at the top loads.
 
 import json
 import os
-from pathlib import Path
 from queue import Empty
 
 import pytest

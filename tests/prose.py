@@ -15,9 +15,10 @@ Python, evaluated when the whole notebook has run.
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-IN_THE_KERNEL = f"(__import__('sys').path.insert(0, {str(Path(__file__).parent)!r}), __import__('prose'))[1]"
+import in_kernel
+
+IN_THE_KERNEL = in_kernel.module(__file__)
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 CLAIM = re.compile(rf"(?:(?P<before>{NUMBER})[^\d.<>]{{0,20}})?<!--\s*(?P<inside>[\d.e-]+\s+)?"
                    r"(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")

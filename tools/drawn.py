@@ -9,13 +9,12 @@ run. So a cell that draws such a picture has in its metadata:
 A series without points, such as a GPU's where there is none, is not expected to be drawn.
 """
 
-from pathlib import Path
+import in_kernel
 
 # What was drawn: (words, series) of each picture. Lives in the kernel.
 pictures = []
 
-# One expression, so that the kernel's own names stay as they are.
-IN_THE_KERNEL = f"(__import__('sys').path.insert(0, {str(Path(__file__).parent)!r}), __import__('drawn'))[1]"
+IN_THE_KERNEL = in_kernel.module(__file__)
 START = f"{IN_THE_KERNEL}.start()"
 
 
