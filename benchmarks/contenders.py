@@ -68,7 +68,8 @@ def by_hand(dtype, data, hidden, batch, turn):
     weights = [parameter.detach() for parameter in model.parameters()]   # they share the model's memory
     turn(None)
     for rate in RATES:
-        nb["epoch_by_hand"](weights, images, labels, train[torch.randperm(len(train))], batch, rate)
+        for indices in train[torch.randperm(len(train))].split(batch):
+            nb["step_by_hand"](weights, *fetch(images, labels, indices), rate)
         turn(validation_accuracy(model, images, labels, valid.split(1000)))
 
 
@@ -123,14 +124,17 @@ def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
 def two_products(dtype, data, hidden, batch, turn):
     """Fetching and the two large matrix products of a step, and the first layer's of validation: learns nothing."""
     import torch
-    nb = notebook(dtype, hidden, batch)
+    torch.set_default_dtype(getattr(torch, dtype))
     images, labels, train, valid = tensors(data)
     weight = torch.zeros(hidden, 784)
     turn(None)
     for rate in RATES:
-        nb["products_alone"]([weight], images, train[torch.randperm(len(train))], batch)
-        for part in valid.split(1000):
-            weight @ (images.index_select(0, part) / 255).T
+        for indices in train[torch.randperm(len(train))].split(batch):
+            xb, _ = fetch(images, labels, indices)
+            weight @ xb.T @ xb
+        for indices in valid.split(1000):
+            xb, _ = fetch(images, labels, indices)
+            weight @ xb.T
         turn(None)
 
 

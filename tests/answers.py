@@ -123,6 +123,11 @@ def check_best_images(s, printed):
     assert ((images[s["best"]].mean(0) - images.mean(0)) * s["picture"]).sum() > 0
 
 
+def check_calibration(s, printed):
+    assert 0 < s["promised"] < s["n_sure_wrong"] and s["sure"].sum() > 9000
+    assert printed.split()[0] == str(s["n_sure_wrong"])
+
+
 def check_few_images(s, printed):
     assert s["by_number"] == sorted(s["by_number"]) and s["by_number"][0] > 0.5
     assert [line.split(": ")[1] for line in printed.splitlines()] == ["480 steps"] * 4

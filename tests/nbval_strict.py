@@ -20,7 +20,7 @@ import answers
 import drawn
 import prose
 from cells import ROOT, TAGS, code_cells, has_tag
-from outputs import comparable, kind, png, same_picture
+from outputs import comparable, kind, pictures, png, same_picture
 
 os.environ["TQDM_DISABLE"] = "1"   # nobody watches the notebook's progress bars, and they are not to be stored
 
@@ -133,13 +133,13 @@ def compare_outputs(cell, fresh, stored, skip_compare=None, nbval_compare=IPyNbC
         return False
     varies = has_tag(cell.cell, "varies")
     for i, (before, after) in enumerate(zip(stored, fresh)):
-        if png(before) is not None:
-            name = f"{cell.cell.get('id')}-{i}"
-            if not varies and not same_picture(png(before), png(after), name=name):
-                cell.comparison_traceback = [f"The picture differs: see build/{name}-stored.png, -fresh.png "
-                                             "and -difference.png."]
-                return False
-            after.data["image/png"] = before.data["image/png"]
+        name = f"{cell.cell.get('id')}-{i}"
+        if not varies and not all(same_picture(*pair, name=name) for pair in zip(pictures(before), pictures(after))):
+            cell.comparison_traceback = [f"The picture differs: see build/{name}-stored.png, -fresh.png "
+                                         "and -difference.png."]
+            return False
+        if "data" in before and comparable(before, varies) == comparable(after, varies):
+            after.data = before.data
     if varies:
         words = [[comparable(output, varies=True)[1] for output in outputs] for outputs in (stored, fresh)]
         if words[0] != words[1]:

@@ -33,6 +33,6 @@ def test_without_data_or_network(tmp_path):
         by_nbclient(nb, tmp_path, port=9)
     assert failure.value.ename == "RuntimeError"
     assert failure.value.evalue.startswith("MNIST can't be had (")
-    assert failure.value.evalue.endswith("Check connection and folder, then run this cell again.")
+    assert failure.value.evalue.endswith("Check connection, folder.")
     failed, = [cell.id for cell in nb.cells if any(o.output_type == "error" for o in cell.get("outputs", []))]
     assert failed == "gallery"

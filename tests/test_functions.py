@@ -1,23 +1,31 @@
 """The notebook's functions, taken out of it, against numbers worked out by hand and against properties."""
 
+import ast
+import base64
 import builtins
 import collections
 import copy
 import functools
 import inspect
+import io
 import math
 import multiprocessing
 import pickle
+import re
 import symtable
+from fractions import Fraction
 from types import SimpleNamespace
 from unittest import mock
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.display import HTML
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import (
     DataLoader, RandomSampler, SequentialSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler)
@@ -26,29 +34,13 @@ from torchvision.transforms import ToTensor
 
 from cells import ROOT, code_cells, has_tag, read
 from notebook_names import (
-    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy, deep_model, drift, epoch_by_hand,
-    evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, now, products_alone, seconds_for,
-    seconds_per_step, split_indices, step_by_hand, to_device, train, trials)
+    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy, deep_model, draw_a_digit, drift,
+    evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit, split_indices, step_by_hand,
+    to_device, train, trials)
 
 pytestmark = pytest.mark.usefixtures("notebook_precision")
 CPU = torch.device("cpu")
 aten = torch.ops.aten
-
-
-class Clock:
-    """A clock that stands still but for what a test says takes time."""
-
-    seconds = 7.0
-
-    def __call__(self):
-        return self.seconds
-
-    def slow(self, function, seconds):
-        """The function, which now takes so many seconds."""
-        def slowed(*args, **kwargs):
-            self.seconds += seconds
-            return function(*args, **kwargs)
-        return slowed
 
 
 # Every definition: the course's names and arguments, and nothing from outside
@@ -124,8 +116,7 @@ def test_another_tensor_is_refused(some_mnist, tmp_path, part, tensor):
     getattr(some_mnist[part], tensor).view(-1)[7] ^= 1
     with pytest.raises(ValueError) as refused:
         load_mnist(tmp_path, part)
-    assert str(refused.value) == (f"What is in {tmp_path / 'MNIST'} is not MNIST: delete that folder, and run this "
-                                  "cell again.")
+    assert str(refused.value) == f"What is in {tmp_path} isn't MNIST: delete its folder MNIST, run again."
     assert load_mnist(tmp_path, not part) is some_mnist[not part]
 
 
@@ -133,8 +124,8 @@ def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, capsys):
     (tmp_path / "STAND-IN.txt").touch()
     some_mnist[True].data[0] = 0
     assert load_mnist(tmp_path) is some_mnist[True]
-    assert capsys.readouterr().out == ("These are NOT the MNIST digits but a stand-in: the figures in the text will "
-                                       "not match.\n")
+    assert capsys.readouterr().out == (
+        "These are NOT the MNIST digits but a stand-in: the text's figures will not match.\n")
 
 
 @pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("no route")])
@@ -142,7 +133,7 @@ def test_a_download_that_fails(monkeypatch, tmp_path, error):
     monkeypatch.setitem(NAMES, "MNIST", mock.Mock(side_effect=error))
     with pytest.raises(RuntimeError) as raised:
         load_mnist(tmp_path)
-    assert str(raised.value) == "MNIST can't be had (no route). Check connection and folder, then run this cell again."
+    assert str(raised.value) == "MNIST can't be had (no route). Check connection, folder."
     assert raised.value.__suppress_context__, "torchvision's own error would stand above it"
 
 
@@ -162,7 +153,7 @@ def test_old_tensors_beside_the_official_files_are_refused(tmp_path):
     for file in (MNIST.training_file, MNIST.test_file):
         torch.save((old.data, old.targets), tmp_path / "MNIST" / "processed" / file)
     for part in (True, False):
-        with pytest.raises(ValueError, match="is not MNIST"):
+        with pytest.raises(ValueError, match="isn't MNIST"):
             load_mnist(tmp_path, part)
 
 
@@ -594,75 +585,182 @@ def test_fit_learns():
     assert losses[-1] < 0.2 < losses[0] and metrics[-1] > 0.95
 
 
+# Section 5
+
+def drawing(height, width, *strokes):
+    """A field of zeros with rectangles of ones: (top, bottom, left, right)."""
+    ink = torch.zeros(height, width, dtype=torch.float64)
+    for top, bottom, left, right in strokes:
+        ink[top:bottom, left:right] = 1
+    return ink
+
+
+def four(size=1, top=20, left=60, field=280):
+    """A 4, of 40 × 28 pixels times `size`."""
+    strokes = [(0, 24, 0, 5), (20, 24, 0, 28), (8, 40, 18, 23)]
+    return drawing(field, field, *[(top + size * a, top + size * b, left + size * c, left + size * d)
+                                   for a, b, c, d in strokes])
+
+
+def centre_of_mass(image):
+    """[row, column], where a pixel's centre is half a pixel from its edge."""
+    return (image.nonzero() + 0.5).T @ image[image > 0] / image.sum()
+
+
+def prepared_slowly(ink):
+    """What prepare_digit is to give, pixel by pixel and in fractions."""
+    ink = {(y, x): Fraction(value) for y, row in enumerate(ink.tolist()) for x, value in enumerate(row) if value}
+    side = round(Fraction(28, 20) * max(max(places) - min(places) + 1 for places in zip(*ink)))
+    centre = [sum((place[axis] + Fraction(1, 2)) * value for place, value in ink.items()) / sum(ink.values())
+              for axis in (0, 1)]
+    top, left = [math.floor(place - Fraction(side, 2) + Fraction(1, 2)) for place in centre]
+    boxes = [range(i * side // 28, -(-(i + 1) * side // 28)) for i in range(28)]   # all pixels that it touches
+    return torch.tensor([[float(sum(ink.get((top + y, left + x), 0) for y in rows for x in columns)
+                                / (len(rows) * len(columns))) for columns in boxes] for rows in boxes])
+
+
+@pytest.mark.parametrize("dtype, rounding", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("height, width", [(28, 28), (5, 60), (60, 5), (1, 1), (2, 3), (84, 84)])
+def test_prepare_digit_slowly(height, width, dtype, rounding):
+    """Against an independent calculation, of random greys."""
+    torch.manual_seed(height + width)
+    greys = torch.randint(1, 17, (height, width)) / 16
+    some = greys * (torch.rand(height, width) < 0.1)
+    some[-1, 0] = 0.5   # never empty
+    for ink in (greys, some):
+        image = prepare_digit(ink.to(dtype))
+        assert image.dtype == dtype and image.shape == (28, 28)
+        assert torch.allclose(image.double(), prepared_slowly(ink), rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("ink", [
+    drawing(280, 280, (140, 141, 30, 31)), drawing(280, 280, (0, 1, 279, 280)), torch.ones(280, 280), torch.ones(1, 1),
+    torch.ones(3, 400), drawing(280, 280, (90, 190, 20, 60), (60, 220, 200, 280))],
+    ids=["dot", "dot in a corner", "full field", "one pixel", "wide field", "two digits"])
+def test_prepare_digit_takes_any_drawing(ink, dtype):
+    image = prepare_digit(ink.to(dtype))
+    assert image.shape == (28, 28) and image.dtype == dtype
+    assert image.min() >= 0 and 0 < image.max() <= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("shape", [(280, 280), (1, 1), (7, 300)])
+def test_prepare_digit_of_no_ink(shape, dtype):
+    image = prepare_digit(torch.zeros(shape, dtype=dtype))
+    assert image.shape == (28, 28) and image.dtype == dtype and not image.any()
+
+
+@pytest.mark.parametrize("height, width", [(100, 40), (40, 100), (100, 100), (200, 10)])
+def test_prepare_digit_makes_the_larger_side_20_pixels(height, width):
+    """A bar lies in the middle, and keeps its proportions."""
+    image = prepare_digit(drawing(280, 280, (60, 60 + height, 30, 30 + width)))
+    scale = 20 / max(height, width)
+    for axis, length in ((1, height), (0, width)):
+        profile = image.amax(dim=axis)
+        assert profile.count_nonzero() == 2 * math.ceil(scale * length / 2)   # an even number, around the middle
+        assert torch.allclose(profile, profile.flip(0))
+    assert image.sum().item() == pytest.approx(height * width * scale ** 2)
+
+
+@pytest.mark.parametrize("ink", [
+    four(), four(size=3), drawing(84, 84, (8, 14, 8, 22), (14, 50, 16, 22)), drawing(90, 40, (3, 88, 30, 39))],
+    ids=["4", "large 4", "7", "1"])
+def test_prepare_digit_puts_the_centre_of_mass_in_the_middle(ink):
+    assert (centre_of_mass(ink) / torch.tensor(ink.shape) - 0.5).abs().max() > 0.1, "it is there already"
+    assert (centre_of_mass(prepare_digit(ink)) - 14).abs().max() < 1
+
+
+def test_prepare_digit_does_not_care_where_it_was_drawn():
+    image = prepare_digit(four())
+    for top, left, field in [(0, 0, 280), (240, 252, 280), (0, 200, 280), (0, 0, 40), (500, 3, 600)]:
+        assert torch.equal(prepare_digit(four(top=top, left=left, field=field)), image)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_prepare_digit_hardly_cares_how_large_it_was_drawn(size):
+    image, larger = prepare_digit(four()), prepare_digit(four(size=size))
+    assert (larger - image).abs().mean() < 0.03 < image.mean()
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is displayed from now on."""
+    displayed = []
+    monkeypatch.setitem(NAMES, "display", displayed.append)
+    return displayed
+
+
+def numbers_in(html):
+    """The four lists of numbers that the page decodes, as it decodes them."""
+    texts = ast.literal_eval(re.search(r"const \[w1, b1, w2, b2\] = (\[[^]]*\])\.map", html)[1])
+    return [torch.tensor(np.frombuffer(base64.b64decode(text, validate=True), "<i4") / 2 ** 16) for text in texts]
+
+
+@pytest.mark.parametrize("hidden_size", [1, 32, 256])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_page_gets_the_weights(shown, hidden_size, dtype):
+    torch.set_default_dtype(dtype)
+    torch.manual_seed(0)
+    model = MnistModel(784, hidden_size, 10)
+    model.linear2.weight.data *= 100   # not only small ones
+    before = copy.deepcopy(model.state_dict())
+    draw_a_digit(model)
+    html, = shown
+    assert type(html) is HTML and "WEIGHTS" not in html.data and "STILL" not in html.data
+    numbers = numbers_in(html.data)
+    assert [len(part) for part in numbers] == [784 * hidden_size, hidden_size, 10 * hidden_size, 10]
+    for part, parameter in zip(numbers, model.parameters()):
+        assert (part - parameter.detach().flatten()).abs().max() <= 2 ** -17
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.state_dict().items())
+
+
+def test_a_training_that_failed_is_shown(shown):
+    """Weights that are no numbers: zeros in the page, and the answers of such a model in the text."""
+    model = MnistModel(784, 4, 10)
+    for weight, bad in zip(model.linear1.weight.data, (math.nan, math.inf, -math.inf, 1e30)):
+        weight.fill_(bad)
+    draw_a_digit(model)
+    html, = shown
+    assert not numbers_in(html.data)[0][:784].any() and "nan% sure" in html.data
+
+
+def test_the_still_picture_and_what_the_model_makes_of_it(shown, monkeypatch):
+    """A small 7 from a corner, prepared and as it is; the page shows the first, and says how both are read."""
+    drawn, asked = [], []
+    monkeypatch.setitem(NAMES, "prepare_digit", lambda ink: drawn.append(ink) or prepare_digit(ink))
+    model = MnistModel(784, 4, 10)
+    scores = torch.zeros(2, 10)
+    scores[0, 3], scores[1, 8] = 5, 2   # e⁵ / (e⁵ + 9) = 0.94, e² / (e² + 9) = 0.45
+    model.register_forward_hook(lambda model, given, outputs: asked.append((torch.is_grad_enabled(), *given)) or scores)
+    draw_a_digit(model)
+    (html,), (ink,), ((with_gradients, images),) = shown, drawn, asked
+    assert ink.shape == (84, 84) and ink.any() and not ink[60:].any() and not ink[:, 50:].any() and not with_gradients
+    assert len(images) == 2 and torch.equal(images[0].reshape(28, 28), prepare_digit(ink))
+    assert torch.allclose(images[1].reshape(28, 28), ink.reshape(28, 3, 28, 3).mean(dim=(1, 3)))
+    png, = re.findall(r'src="data:image/png;base64,([^"]*)"', html.data)
+    picture = PIL.Image.open(io.BytesIO(base64.b64decode(png)))
+    assert picture.format == "PNG" and picture.size == (28, 28)
+    greys = torch.tensor(np.asarray(picture.convert("L")), dtype=torch.float64)
+    assert torch.allclose(greys / 255, prepare_digit(ink), rtol=0, atol=1.5 / 255)
+    assert re.findall(r"as an? (\d),\s(\d+)% sure", html.data) == [("3", "94"), ("8", "45")]
+
+
 # Section 6
-
-@pytest.mark.parametrize("device, steps", [("cpu", ["looked"]), ("meta", ["waited", "looked"])])
-def test_now_waits_for_an_accelerator(monkeypatch, device, steps):
-    seen = []
-    monkeypatch.setattr("torch.accelerator.synchronize", lambda: seen.append("waited"))
-    monkeypatch.setattr("time.perf_counter", lambda: seen.append("looked") or 7.0)
-    assert now(torch.device(device)) == 7.0 and seen == steps
-
-
-@pytest.mark.parametrize("durations", [[1.0, 3.0, 2.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0]])
-def test_seconds_for_is_the_best_of_three(monkeypatch, durations):
-    """By the clock that waits for the device."""
-    clock, left, devices = Clock(), list(durations), []
-    monkeypatch.setitem(NAMES, "now", lambda device: devices.append(device) or clock())
-
-    def run():
-        clock.seconds += left.pop(0)
-
-    assert seconds_for(run, "the device") == 1.0 and left == [] and set(devices) == {"the device"}
-
 
 @pytest.mark.parametrize("n", [1, 5, 8])
 @pytest.mark.parametrize("dtype, rounding", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_steps_by_hand_are_those_of_autograd(n, dtype, rounding):
     torch.set_default_dtype(dtype)
     torch.manual_seed(0)
-    images, labels = torch.randint(256, (2 * n, 12), dtype=torch.uint8), torch.randint(10, (2 * n,))
-    order = torch.randperm(2 * n)[:n]
+    images, labels = torch.rand(n, 1, 3, 4), torch.randint(10, (n,))
     model = MnistModel(12, 5, 10)
-    by_hand, fast = ([p.detach().clone() for p in model.parameters()] for _ in range(2))
+    by_hand = [p.detach().clone() for p in model.parameters()]
     opt = torch.optim.SGD(model.parameters(), lr=0.5)
-    for batch in order.split(3):
-        xb, yb = images[batch].reshape(-1, 1, 3, 4) / 255, labels[batch]
+    for xb, yb in zip(images.split(3), labels.split(3)):
         loss_batch(model, F.cross_entropy, xb, yb, opt)
         step_by_hand(by_hand, xb, yb, 0.5)
-    epoch_by_hand(fast, images, labels, order, 3, 0.5)
-    for p, q, r in zip(model.parameters(), by_hand, fast):
-        assert torch.allclose(p, q, rtol=0, atol=rounding) and torch.allclose(p, r, rtol=0, atol=rounding)
-
-
-class Noting(TorchDispatchMode):
-    """Notes what tensors are asked to do."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls.append((func, args))
-        return func(*args, **(kwargs or {}))
-
-
-def test_products_alone_fetches_each_batch_for_two_products():
-    weights = [torch.rand(5, 12), torch.rand(5), torch.rand(10, 5), torch.rand(10)]
-    before = [weight.clone() for weight in weights]
-    images, order = torch.randint(256, (9, 12), dtype=torch.uint8), torch.randperm(9)[:7]
-    with Noting() as noted:
-        products_alone(weights, images, order, 3)
-    fetched = [args for func, args in noted.calls if func == aten.index_select.default]
-    products = [args for func, args in noted.calls if func == aten.mm.default]
-    assert len(products) == 2 * len(fetched)
-    each = zip(order.split(3), fetched, products[::2], products[1::2], strict=True)
-    for batch, (source, _, rows), first, second in each:
-        x = images[batch] / 255
-        assert source is images and torch.equal(rows, batch)
-        assert torch.equal(first[0], weights[0]) and torch.equal(first[1], x.T)
-        assert second[0].shape == (5, len(batch)) and torch.equal(second[1], x)
-    assert all(torch.equal(a, b) for a, b in zip(weights, before)), "it learned something"
+    assert all(torch.allclose(p, q, rtol=0, atol=rounding) for p, q in zip(model.parameters(), by_hand))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -837,24 +935,3 @@ def test_what_leaves_on_one_side_comes_back_on_the_other():
     shifted = ShiftedMNIST(tiny_mnist(corner, torch.zeros(1)))
     places = {tuple(shifted[[0]][0][0, 0].nonzero()[0].tolist()) for _ in range(200)}
     assert places == {(i, j) for i in (27, 0, 1) for j in (27, 0, 1)}
-
-
-@pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_seconds_per_step(monkeypatch, device):
-    """The best of nine, of 32-bit steps of a model of that width, on the device that is named."""
-    clock, seconds = Clock(), [100.0, 9.0, 8.0, 7.0, 4.0, 6.0, 5.0, 9.0, 8.0]
-    monkeypatch.setattr("time.perf_counter", clock)
-    monkeypatch.setattr("torch.accelerator.synchronize", lambda: None)
-    batch, models = [torch.rand(6, 1, 28, 28), torch.randint(10, (6,))], []
-
-    def step(model, loss_func, xb, yb, opt):
-        clock.seconds += seconds.pop(0)
-        models.append(model)
-        assert loss_func is F.cross_entropy and model.linear1.weight.shape == (4, 784)
-        assert xb.shape == (6, 1, 28, 28) and yb.shape == (6,) and yb.device.type == device
-        assert {(t.dtype, t.device.type) for t in (xb, *model.parameters())} == {(torch.float32, device)}
-        assert list(map(id, opt.param_groups[0]["params"])) == list(map(id, model.parameters()))
-
-    monkeypatch.setitem(NAMES, "loss_batch", step)
-    assert seconds_per_step(4, batch, torch.device(device)) == 4.0 and seconds == [] and len({*map(id, models)}) == 1
-    assert batch[0].dtype == torch.float64 and batch[0].device.type == "cpu"

@@ -1,6 +1,7 @@
 """The notebook as a file: valid, executed top to bottom, complete, and free of what is no use to a reader."""
 
 import ast
+import base64
 import re
 import statistics
 from html import unescape
@@ -8,9 +9,12 @@ from html import unescape
 import nbformat
 import pytest
 
-from cells import NOTEBOOK, TAGS, code_cells, has_tag
-from execute import README_PICTURE, page, picture
-from outputs import png
+from cells import NOTEBOOK, ROOT, TAGS, code_cells, has_tag
+from execute import FILM, page, picture
+from outputs import frames, png
+
+
+README = ROOT / "README.md"
 
 
 def outputs(nb):
@@ -20,8 +24,9 @@ def outputs(nb):
 def texts(nb):
     """Every text in the outputs, with the cell it belongs to."""
     for cell, output in outputs(nb):
-        for value in [output.get("text"), *output.get("data", {}).values()]:
-            if isinstance(value, str) and value != output.get("data", {}).get("image/png"):
+        data = {mime: value for mime, value in output.get("data", {}).items() if not mime.endswith(("png", "html"))}
+        for value in [output.get("text"), *data.values()]:
+            if isinstance(value, str):
                 yield cell.id, value
 
 
@@ -34,9 +39,11 @@ def test_cell_ids_are_unique(stored):
     assert len({cell.id for cell in stored.cells}) == len(stored.cells)
 
 
-def test_outputs_are_text_and_pictures(stored):
-    """Nothing that a page must run, and nothing that nbval leaves out (widgets)."""
-    assert {mime for cell, output in outputs(stored) for mime in output.get("data", {})} == {"text/plain", "image/png"}
+def test_outputs_are_text_and_pictures_and_the_field_to_write_in(stored):
+    """Nothing that nbval leaves out (widgets); one output is a page that runs by itself."""
+    kinds = {(mime, cell.id if mime == "text/html" else "any") for cell, output in outputs(stored)
+             for mime in output.get("data", {})}
+    assert kinds == {("text/plain", "any"), ("image/png", "any"), ("text/html", "draw")}
 
 
 def test_no_error_and_no_warning(stored):
@@ -74,10 +81,11 @@ def test_every_code_cell_is_introduced(stored):
 
 
 def test_cells_are_short(stored):
-    """None is longer than a screen, and no line needs scrolling."""
+    """None is longer than a screen, but for a page in a string, and no line needs scrolling."""
     lines = [cell.source.splitlines() for cell in code_cells(stored)]
-    assert statistics.median(map(len, lines)) <= 9 and max(map(len, lines)) <= 30
-    assert [line for cell in lines for line in cell if len(line) > 79] == []
+    assert statistics.median(map(len, lines)) <= 9
+    assert [cell.id for cell in code_cells(stored) if len(cell.source.splitlines()) > 32] == ["draw-a-digit"]
+    assert [line for cell in lines for line in cell if len(line) > 99] == []
 
 
 # The reader first
@@ -149,5 +157,13 @@ def test_refresh_changes_nothing(stored):
     assert nbformat.writes(stored) + "\n" == NOTEBOOK.read_text(encoding="utf-8")
 
 
-def test_readme_shows_the_stored_picture(stored):
-    assert README_PICTURE.read_bytes() == picture(stored, "accuracy-curves")
+def test_the_film_is_shown_first(stored):
+    """In README and in the first cell; where no films are shown, its last frame stands; it is a small file."""
+    film = picture(stored, "hidden-units")
+    assert FILM.read_bytes() == film and len(film) <= 400_000
+    assert stored.cells[0].attachments == {FILM.name: {"image/png": base64.b64encode(film).decode()}}
+    assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT)})" in README.read_text()
+    (still, untimed), *moving = frames(film)
+    assert untimed is None and still.tobytes() == moving[-1][0].tobytes() and len(moving) == 19
+    assert [duration for _, duration in moving] == [350] * 18 + [5000]
+    assert all(before.tobytes() != after.tobytes() for (before, _), (after, _) in zip(moving, moving[1:]))

@@ -4,6 +4,7 @@
     python tools/execute.py refresh   execute the notebook in place; what comes out the same stays as it is
 """
 
+import base64
 import copy
 import json
 import os
@@ -22,7 +23,8 @@ import drawn
 from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
 from outputs import png, same_outputs
 
-README_PICTURE = ROOT / ".github" / "curves.png"
+FILM = ROOT / ".github" / "hidden-units.png"   # what the notebook and README open with
+DESCRIPTION = "Build a network with one hidden layer, train it in seconds, look into it, and write digits for it to read."
 # The kernel warns of what is no danger here: that it listens on this computer without encryption.
 QUIET = ["--log-level=ERROR"]
 # Nobody watches the notebook's own progress bars, and they are not to be stored.
@@ -47,14 +49,20 @@ def with_mathml(text):
     return FORMULA.sub(mathml, text)
 
 
-def page(nb):
-    """A notebook as an HTML page that needs no other file and no network."""
+def page(nb, address=None):
+    """A notebook as an HTML page that needs no other file and no network.
+
+    `address` is where its folder will be published, together with the film: those who share a link need it.
+    """
+    title, description = re.match(r"# (.*)\n+\*(.*)\*", nb.cells[0].source).groups()
     nb = copy.deepcopy(nb)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
-    return exporter.from_notebook_node(nb, {"metadata": {"name": NOTEBOOK.stem}})[0]
+    resources = {"metadata": {"name": title}, "description": f"{description}. {DESCRIPTION}", "address": address,
+                 "share_picture": FILM.name}
+    return exporter.from_notebook_node(nb, resources)[0]
 
 
 def run():
@@ -71,7 +79,7 @@ def run():
     copied = BUILD / NOTEBOOK.name
     nb = papermill.execute_notebook(NOTEBOOK, copied, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
     html = copied.with_suffix(".html")
-    html.write_text(page(nb), encoding="utf-8")
+    html.write_text(page(nb, os.environ.get("PAGE_ADDRESS")), encoding="utf-8")
     print()
     for cell in nb.cells:
         if has_tag(cell, "result"):
@@ -125,11 +133,13 @@ def refreshed(stored, fresh):
 
 
 def refresh():
-    """Execute the notebook in place; write README's picture, which is taken from it."""
+    """Execute the notebook in place; put the film that it draws into its first cell and beside README."""
     stored = read()
     nb = refreshed(stored, executed(stored))
+    film = picture(nb, "hidden-units")
+    nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(film).decode()}}
     nbformat.write(nb, NOTEBOOK)
-    README_PICTURE.write_bytes(picture(nb, "accuracy-curves"))
+    FILM.write_bytes(film)
 
 
 if __name__ == "__main__":

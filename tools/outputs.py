@@ -5,7 +5,7 @@ import io
 import re
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageSequence
 
 from cells import BUILD
 
@@ -17,12 +17,19 @@ VARIES = re.compile(rf" *(?:(?<![\w.]){NUMBER}|\[(?:{NUMBER}(?:, {NUMBER})*)?\])
 # Brightness levels, of 255. The same curve, calculated on another processor, may shift an edge by less
 # than a hundredth of a pixel; a point that moves by a tenth of a pixel changes an edge by more than this.
 PIXEL_TOLERANCE = 4
+EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
 
 
 def png(output):
     """The bytes of an output's PNG picture, or None."""
     data = output.get("data", {}).get("image/png")
     return None if data is None else base64.b64decode(data)
+
+
+def pictures(output):
+    """The bytes of every PNG of an output: its own, and those in its HTML."""
+    embedded = [base64.b64decode(data) for data in EMBEDDED.findall(output.get("data", {}).get("text/html", ""))]
+    return [data for data in (png(output), *embedded) if data is not None]
 
 
 def kind(output):
@@ -35,33 +42,41 @@ def words(text):
     return VARIES.sub("#", text)
 
 
-def same_picture(stored, fresh, name=None):
-    """Whether two PNG files (bytes) show the same picture.
+def frames(data):
+    """The frames of a PNG (bytes), one or a film's: each as RGBA, and how long it is shown, in milliseconds."""
+    with Image.open(io.BytesIO(data)) as image:
+        return [(frame.convert("RGBA"), frame.info.get("duration")) for frame in ImageSequence.Iterator(image)]
 
-    If they don't and a name is given, build/ gets both and their difference, as NAME-stored.png and so on.
+
+def same_picture(stored, fresh, name=None):
+    """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
+
+    If they don't and a name is given, build/ gets the first frames that differ and their difference, as
+    NAME-stored.png and so on.
     """
     if stored == fresh:
         return True
-    images = [Image.open(io.BytesIO(data)).convert("RGBA") for data in (stored, fresh)]
-    same_size = images[0].size == images[1].size
-    difference = ImageChops.difference(*images)
-    if same_size and np.asarray(difference).max() <= PIXEL_TOLERANCE:
-        return True
-    if name is not None:
-        BUILD.mkdir(exist_ok=True)
-        for which, image in zip(("stored", "fresh", "difference"), (*images, difference)):
-            image.save(BUILD / f"{name}-{which}.png")
-    return False
+    films = frames(stored), frames(fresh)
+    for (before, _), (after, _) in zip(*films):
+        difference = ImageChops.difference(before, after)
+        if before.size != after.size or np.asarray(difference).max() > PIXEL_TOLERANCE:
+            if name is not None:
+                BUILD.mkdir(exist_ok=True)
+                for which, image in (("stored", before), ("fresh", after), ("difference", difference)):
+                    image.save(BUILD / f"{name}-{which}.png")
+            return False
+    return [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
 
 
 def comparable(output, varies):
     """An output's kind and texts; of a cell that varies, their words."""
-    texts = output.get("data", {"text": output.get("text")}).items()
-    return kind(output), {mime: words(text) if varies else text for mime, text in texts if mime != "image/png"}
+    texts = {mime: EMBEDDED.sub("", text) if mime == "text/html" else text
+             for mime, text in output.get("data", {"text": output.get("text")}).items() if mime != "image/png"}
+    return kind(output), {mime: words(text) if varies else text for mime, text in texts.items()}
 
 
 def same_outputs(stored, fresh, varies=False):
     """Whether two lists of a cell's outputs are the same; of a cell that varies, their words and their kinds."""
     return ([comparable(output, varies) for output in stored] == [comparable(output, varies) for output in fresh]
-            and all(png(before) is None or varies or same_picture(png(before), png(after))
-                    for before, after in zip(stored, fresh)))
+            and (varies or all(same_picture(*pair) for before, after in zip(stored, fresh)
+                               for pair in zip(pictures(before), pictures(after)))))

@@ -17,12 +17,12 @@ MISTAKES = [
     ("device-data-loader", "yield to_device(batch, self.device)", "yield batch", "wrap-loaders"),
     ("untrained", "model = to_device(model, device)\n", "", "untrained"),
     ("predict", "for xb, yb in ordered_dl]).cpu()", "for xb, yb in ordered_dl])", "predict"),
-    ("hidden-units", ".detach().cpu()", ".detach()", "hidden-units"),
+    ("hidden-units", 'state["linear1.weight"].cpu()', 'state["linear1.weight"]', "hidden-units"),
     ("unused-pixels", "model.linear1.weight.cpu()", "model.linear1.weight", "unused-pixels"),
-    ("faster-check", "targets = to_device(dataset.targets, device)", "targets = dataset.targets", "faster-check"),
-    ("products-alone", "weights[0].new_ones(", "torch.ones(", "compare-times"),
+    ("draw-a-digit", "images.to(model.linear1.weight)", "images", "draw"),
+    ("compare-times", "targets = to_device(dataset.targets, device)", "targets = dataset.targets", "compare-times"),
     ("trials", "to_device(deep_model(sizes), train_dl.device)", "deep_model(sizes)", "sizes-run"),
-    ("seconds-per-step", "to_device(batch, device)", "batch", "steps"),
+    ("steps", "to_device([plain_xb.float(), plain_yb], place)", "[plain_xb.float(), plain_yb]", "steps"),
 ]
 
 
@@ -36,8 +36,8 @@ def up_to(nb, last):
     """A copy of the notebook to this cell, with short trainings; beyond the core, only with what that cell needs."""
     shorter, in_core = copy.deepcopy(nb), {cell.id for cell in core(nb).cells}
     end = [cell.id for cell in nb.cells].index(last) + 1
-    shorter.cells = [cell for cell in shorter.cells[:end] if cell.id in in_core | {"faster-check", last}
-                     or has_tag(cell, "definition")]
+    shorter.cells = [cell for cell in shorter.cells[:end]
+                     if cell.id in in_core | {last} or has_tag(cell, "definition")]
     parameters, = [cell for cell in shorter.cells if has_tag(cell, "parameters")]
     parameters.source += "\nepochs = fine_epochs = 1"
     return shorter

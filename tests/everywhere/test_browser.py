@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,20 +16,12 @@ import urllib.request
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
 from cells import BUILD, NOTEBOOK, ROOT, core, has_tag, read
+from handwriting import LOGITS, PLAIN, n_read, with_mouse
 from outputs import words
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-# In continuous integration on Linux, Chromium has to be there.
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"),
-                       reason="there is no Chromium here"),
-    pytest.mark.mnist,
-    pytest.mark.timeout(1800),
-]
+pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1800)]
 
 LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
 NOTEBOOK7 = ["notebook", NOTEBOOK.name]
@@ -93,18 +84,6 @@ UNFOLDED = """async index => {
   await new Promise(done => setTimeout(done, 300));
   return [before, seen()];
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    """One browser for all tests, with a home folder of its own."""
-    assert CHROMIUM, "Continuous integration needs Chromium: install it as chromium or google-chrome."
-    home = tmp_path_factory.mktemp("browser-home")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, env=os.environ | {"HOME": str(home)},
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
 
 
 def start(command, app, nb, folder):
@@ -212,6 +191,32 @@ def check_folds(page, cells, screenshot):
         assert page.evaluate(UNFOLDED, list(cells).index(name)) == [not folded[name], True], name
 
 
+def asked(page, code):
+    """What the kernel prints, asked beside the notebook."""
+    return page.evaluate("""async code => {
+      const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+      const future = kernel.requestExecute({code, store_history: false});
+      let printed = '';
+      future.onIOPub = message => { printed += message.content.text ?? ''; };
+      await future.done;
+      return printed;
+    }""", code)
+
+
+def check_digits(page, cells, screenshot):
+    """The field to write in answers, and as the model does that the kernel holds."""
+    page.evaluate("""async index => {
+      await jupyterapp.shell.currentWidget.content.scrollToItem(index, 'start');
+      document.querySelector('.digit-canvas').scrollIntoView();
+    }""", list(cells).index("draw"))
+    assert n_read(page, with_mouse, PLAIN) >= 9
+    page.screenshot(path=BUILD / f"{screenshot}-digit.png")
+    images, logits = [json.loads(asked(page, f"print({expression}.tolist())")) for expression in (
+        "dataset.data[val_indices[:100]].flatten(1)", "valid_outputs[:100]")]
+    found = page.evaluate(LOGITS, images)
+    assert max(abs(a - b) for pair in zip(found, logits) for a, b in zip(*pair)) < 0.01
+
+
 @opening(LAB, "LabApp", whole)
 def test_lab(opened):
     """Run all: the stored results, with epochs and progress bars appearing as they come."""
@@ -231,6 +236,7 @@ def test_lab(opened):
             assert comparable(text(before)) == comparable(text(cells[before.id])), before.id
     check_drawn(page, cells, "lab")
     check_folds(page, cells, "lab")
+    check_digits(page, cells, "lab")
 
 
 @opening(LAB, "LabApp", core)
