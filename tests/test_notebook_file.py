@@ -74,6 +74,17 @@ def test_alt_texts_reach_the_page(stored):
     assert [cell.id for cell in code_cells(stored) if draws(cell) and cell.metadata.alt not in html] == []
 
 
+def test_the_page_says_what_it_is(stored):
+    """To search engines, and with a picture to those who share its address; it loads nothing from anywhere."""
+    head = page(stored, "https://example.org/course/").split("</head>")[0]
+    assert "<title>A neural network that reads handwritten digits</title>" in head
+    told = {name: content for content, name in re.findall(r'<meta content="([^"]*)" (?:name|property)="([\w:]+)"', head)}
+    assert told["og:image"] == "https://example.org/course/hidden-units.png" and 50 < len(told["description"]) < 160
+    html = page(stored)
+    assert "og:image" not in html
+    assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
+
+
 def test_every_code_cell_is_introduced(stored):
     """Not more than two code cells in a row: a sentence before and after says what happens."""
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in stored.cells)

@@ -38,6 +38,9 @@ def opened(request, chromium, written):
     context.close()
 
 
+desktop = pytest.mark.parametrize("opened", ["desktop"], indirect=True)
+
+
 def probabilities(opened):
     return opened.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.value)")
 
@@ -45,13 +48,20 @@ def probabilities(opened):
 def test_ten_digits(opened):
     opened, write = opened
     assert answer(opened) == "Write a digit"
-    assert [n_read(opened, write, way) >= 9 for way in (PLAIN, SMALL, SLANTED)] == [True] * 3
+    assert n_read(opened, write, PLAIN) >= 9
+    BUILD.mkdir(exist_ok=True)
     opened.locator(".digit").screenshot(path=BUILD / f"digit-{'phone' if write is with_finger else 'desktop'}.png")
-    opened.locator(".digit-centre").uncheck()
-    assert n_read(opened, write, SMALL) <= 5      # the pixels mean places
-    opened.locator(".digit-centre").check()
     opened.locator(".digit-clear").click()
     assert answer(opened) == "Write a digit" and probabilities(opened) == [0] * 10
+
+
+@desktop
+def test_small_and_slanted_digits(opened):
+    """Read right as they are prepared; without the preparation most small ones aren't, for the pixels mean places."""
+    opened, write = opened
+    assert n_read(opened, write, SMALL) >= 9 and n_read(opened, write, SLANTED) >= 9
+    opened.locator(".digit-centre").uncheck()
+    assert n_read(opened, write, SMALL) < 5
 
 
 @pytest.mark.parametrize("strokes, place", [
@@ -90,6 +100,7 @@ def test_without_a_mouse(opened):
     assert opened.get_by_role("progressbar").count() == 10
 
 
+@desktop
 def test_what_the_network_sees_is_what_python_prepares(opened, functions):
     """Pixel by pixel, for each digit."""
     opened, write = opened
@@ -105,6 +116,7 @@ def test_what_the_network_sees_is_what_python_prepares(opened, functions):
         assert torch.allclose(torch.tensor(seen).reshape(28, 28) / 255, prepared, atol=0.6 / 255)
 
 
+@desktop
 @pytest.mark.mnist
 def test_the_page_reckons_as_pytorch_does(opened, functions):
     """On the first hundred validation images, with the weights that the page holds."""
