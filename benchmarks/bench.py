@@ -129,7 +129,7 @@ def part_of(cell, heading):
         return "time and rounding (section 6)"
     if heading.startswith("7."):
         return "experiments (section 7)"
-    if "plt.show()" in cell.source:
+    if "plt.show()" in cell.source or "display(" in cell.source:
         return "pictures"
     if heading.startswith("1."):
         return "data"

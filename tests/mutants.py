@@ -177,7 +177,7 @@ BY_HAND = [
     ("loss-curves", "[start_loss] + losses", "[start_loss] + metrics"),
     ("loss-curves", "ax.semilogy(train_losses,", "ax.semilogy(all_losses,"),
     ("loss-curves", "ax.axvline(epochs,", "ax.axvline(epochs + 0.1,"),
-    ("error", "one_image - F.one_hot", "one_image + F.one_hot"),
+    ("error", "chances - F.one_hot", "chances + F.one_hot"),
     ("step-by-hand", "error -= F.one_hot(yb, num_classes=10)", "error += F.one_hot(yb, num_classes=10)"),
     ("step-by-hand", " * (hidden > 0)", ""),
     ("step-by-hand", "    b1 -= hidden_error.sum(dim=0)", "    pass"),
