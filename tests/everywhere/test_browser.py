@@ -279,3 +279,4 @@ def test_notebook7(opened):
     assert "epoch 5 of 5: validation loss 0.1" in text(cells["second-fit"])
     check_drawn(opened, cells, "notebook7")
     check_folds(opened, cells, "notebook7")
+    check_digits(opened, cells, "notebook7")

@@ -39,6 +39,12 @@ def opened(request, chromium, written):
 
 
 desktop = pytest.mark.parametrize("opened", ["desktop"], indirect=True)
+phone = pytest.mark.parametrize("opened", ["phone"], indirect=True)
+
+
+def stored_html():
+    """The output of the cell `draw`."""
+    return next(cell.outputs[0].data["text/html"] for cell in code_cells(read()) if cell.id == "draw")
 
 
 def probabilities(opened):
@@ -76,6 +82,7 @@ def test_what_is_no_digit(opened, strokes, place):
     assert sum(probabilities(opened)) == pytest.approx(1) and min(probabilities(opened)) >= 0
 
 
+@phone
 def test_the_finger_does_not_move_the_page(opened):
     opened, write = opened
     before = opened.evaluate("scrollY")
@@ -107,7 +114,7 @@ def test_what_the_network_sees_is_what_python_prepares(opened, functions):
     for strokes in STROKES.values():
         opened.locator(".digit-clear").click()
         write(opened, strokes, *SLANTED)
-        ink, seen = opened.evaluate("""() => ['.digit-canvas', '.digit-seen canvas'].map(name => {
+        ink, seen = opened.evaluate("""() => ['.digit-canvas', '.digit-seen'].map(name => {
           const canvas = document.querySelector(name);
           const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
           return [...data].filter((_, k) => k % 4 === (canvas.width === 28 ? 3 : 0));
@@ -124,13 +131,43 @@ def test_the_page_reckons_as_pytorch_does(opened, functions):
     torch.manual_seed(1)
     _, val_indices = functions["split_indices"](60_000, 0.2)
     images = functions["load_mnist"]("data").data[val_indices[:100]]
-    html = next(cell.outputs[0].data["text/html"] for cell in code_cells(read()) if cell.id == "draw")
     w1, b1, w2, b2 = [torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.int32) / 2**16
-                      for text in re.findall(r"'([\w+/=]{40,})'", html)]
+                      for text in re.findall(r"'([\w+/=]{40,})'", stored_html())]
     w1, w2 = w1.reshape(-1, 784), w2.reshape(10, -1)
     logits = (images.flatten(1) / 255 @ w1.T + b1).relu() @ w2.T + b2
     found = torch.tensor(opened.evaluate(LOGITS, images.flatten(1).tolist()))
     assert (found - logits).abs().max() < 1e-4 and found.argmax(dim=1).unique().numel() == 10
+
+
+def test_two_fields_whose_scripts_are_moved(chromium):
+    """VS Code runs a copy of each script, which it puts at the end of the output; two fields don't disturb each other."""
+    page = chromium.new_page()
+    faults = []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    page.evaluate("""html => {
+      for (let i = 0; i < 2; i++) {
+        const output = document.body.appendChild(document.createElement('div'));
+        output.innerHTML = html;
+        for (const script of output.querySelectorAll('script')) {
+          const copy = document.createElement('script');
+          copy.textContent = script.textContent;
+          output.append(copy);
+        }
+      }
+    }""", stored_html())
+    assert faults == [] and page.locator(".digit-answer").all_inner_texts() == ["Write a digit"] * 2
+    page.locator(".digit-canvas").nth(1).click()
+    first, second = page.locator(".digit-answer").all_inner_texts()
+    assert first == "Write a digit" and second[0].isdigit()
+    page.close()
+
+
+@desktop
+def test_only_the_first_button_writes(opened):
+    opened, write = opened
+    opened.locator(".digit-canvas").click(button="right")
+    opened.locator(".digit-canvas").click(button="middle")
+    assert answer(opened) == "Write a digit"
 
 
 def test_where_scripts_do_not_run(chromium, written):
