@@ -177,5 +177,5 @@ def test_the_film_is_shown_first(stored):
     assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT)})" in README.read_text()
     (still, untimed), *moving = frames(film)
     assert untimed is None and still.tobytes() == moving[-1][0].tobytes() and len(moving) == 19
-    assert {duration for _, duration in moving} == {250}
+    assert [duration for _, duration in moving] == [250] * 18 + [5000]
     assert all(before.tobytes() != after.tobytes() for (before, _), (after, _) in zip(moving, moving[1:]))
