@@ -2,7 +2,7 @@
 # make lab         open the notebook in JupyterLab
 # make refresh     execute the notebook in place
 # make test        the checks (three minutes)
-# make everywhere  the notebook in other places and programs, and a sample of mutants (twelve minutes)
+# make everywhere  the notebook in other places and programs, and a sample of mutants (ten to fifteen minutes)
 # make matrix      the whole notebook in every way that this machine can run it (an hour the first time)
 # make mutants     change the code in small ways: does a check notice? (an hour)
 # make bench       compare with other libraries: benchmarks/README.md
