@@ -123,7 +123,7 @@ BY_HAND = [
     ("to-device", "copy.copy(data)", "{}"),
     ("to-device", "copy.copy(data)", "data"),
     ("to-device", "(k, to_device(v, device))", "(k, v)"),
-    ("device-data-loader", "yield to_device(batch, self.device)", "yield batch"),
+    ("to-device", "yield to_device(batch, self.device)", "yield batch"),
     ("wrap-loaders", "DeviceDataLoader(valid_dl, device)", "DeviceDataLoader(train_dl, device)"),
     # Training
     ("accuracy", "argmax(dim=1)", "argmax(dim=0)"),

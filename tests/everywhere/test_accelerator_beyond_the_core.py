@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1200)]
 
 # Cell, what stands there, what it becomes, the cell that fails.
 MISTAKES = [
-    ("device-data-loader", "yield to_device(batch, self.device)", "yield batch", "wrap-loaders"),
+    ("to-device", "yield to_device(batch, self.device)", "yield batch", "wrap-loaders"),
     ("untrained", "model = to_device(model, device)\n", "", "untrained"),
     ("predict", "for xb, yb in ordered_dl]).cpu()", "for xb, yb in ordered_dl])", "predict"),
     ("hidden-units", 'state["linear1.weight"].cpu()', 'state["linear1.weight"]', "hidden-units"),
