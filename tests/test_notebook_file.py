@@ -95,7 +95,7 @@ def test_cells_are_short(stored):
     """None is longer than a screen, but for a page in a string, and no line needs scrolling."""
     lines = [cell.source.splitlines() for cell in code_cells(stored)]
     assert statistics.median(map(len, lines)) <= 9
-    assert [cell.id for cell in code_cells(stored) if len(cell.source.splitlines()) > 32] == ["draw-a-digit"]
+    assert [cell.id for cell in code_cells(stored) if len(cell.source.splitlines()) > 30] == ["draw-a-digit"]
     assert [line for cell in lines for line in cell if len(line) > 99] == []
 
 

@@ -29,8 +29,9 @@ def test_schema(schema, files):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_named_files_exist():
-    names = set(re.findall(r"\S+\.(?:txt|py|ipynb|png)\b", "\n".join(map(commands, WORKFLOWS))))
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_named_files_exist(workflow):
+    names = set(re.findall(r"\S+\.(?:txt|py|ipynb|png)\b", commands(workflow)))
     names = {name for name in names if not name.startswith((".venv", "build/"))} - {"newest.txt"}
     assert names and not [name for name in names if not (ROOT / name).exists()]
 

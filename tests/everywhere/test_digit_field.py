@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from cells import BUILD, code_cells, read
+from cells import BUILD, code_cells
 from execute import page
 from handwriting import LOGITS, PLAIN, SLANTED, SMALL, STROKES, answer, n_read, with_finger, with_mouse
 
@@ -14,11 +14,17 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(tmp_path_factory, stored):
     """The stored notebook as a page."""
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(page(read()), encoding="utf-8")
+    path.write_text(page(stored), encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def html(stored):
+    """The output of the cell `draw`."""
+    return next(cell.outputs[0].data["text/html"] for cell in code_cells(stored) if cell.id == "draw")
 
 
 @pytest.fixture(params=["desktop", "phone"])
@@ -40,11 +46,6 @@ def opened(request, chromium, written):
 
 desktop = pytest.mark.parametrize("opened", ["desktop"], indirect=True)
 phone = pytest.mark.parametrize("opened", ["phone"], indirect=True)
-
-
-def stored_html():
-    """The output of the cell `draw`."""
-    return next(cell.outputs[0].data["text/html"] for cell in code_cells(read()) if cell.id == "draw")
 
 
 def probabilities(opened):
@@ -125,21 +126,21 @@ def test_what_the_network_sees_is_what_python_prepares(opened, functions):
 
 @desktop
 @pytest.mark.mnist
-def test_the_page_reckons_as_pytorch_does(opened, functions):
+def test_the_page_reckons_as_pytorch_does(opened, functions, html):
     """On the first hundred validation images, with the weights that the page holds."""
     opened, _ = opened
     torch.manual_seed(1)
     _, val_indices = functions["split_indices"](60_000, 0.2)
     images = functions["load_mnist"]("data").data[val_indices[:100]]
     w1, b1, w2, b2 = [torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.int32) / 2**16
-                      for text in re.findall(r"'([\w+/=]{40,})'", stored_html())]
+                      for text in re.findall(r"'([\w+/=]{40,})'", html)]
     w1, w2 = w1.reshape(-1, 784), w2.reshape(10, -1)
     logits = (images.flatten(1) / 255 @ w1.T + b1).relu() @ w2.T + b2
     found = torch.tensor(opened.evaluate(LOGITS, images.flatten(1).tolist()))
     assert (found - logits).abs().max() < 1e-4 and found.argmax(dim=1).unique().numel() == 10
 
 
-def test_two_fields_whose_scripts_are_moved(chromium):
+def test_two_fields_whose_scripts_are_moved(chromium, html):
     """VS Code runs a copy of each script, which it puts at the end of the output; two fields don't disturb each other."""
     page = chromium.new_page()
     faults = []
@@ -154,7 +155,7 @@ def test_two_fields_whose_scripts_are_moved(chromium):
           output.append(copy);
         }
       }
-    }""", stored_html())
+    }""", html)
     assert faults == [] and page.locator(".digit-answer").all_inner_texts() == ["Write a digit"] * 2
     page.locator(".digit-canvas").nth(1).click()
     first, second = page.locator(".digit-answer").all_inner_texts()
