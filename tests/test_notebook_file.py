@@ -172,7 +172,8 @@ def test_refresh_changes_nothing(stored):
 def test_the_film_is_shown_first(stored):
     """In README and in the first cell; where no films are shown, its last frame stands; it is a small file."""
     film = picture(stored, "hidden-units")
-    assert FILM.read_bytes() == film and len(film) <= 400_000
+    assert FILM.read_bytes() == film, f"{FILM.name} is not the film that the notebook draws: run make refresh"
+    assert len(film) <= 400_000
     assert stored.cells[0].attachments == {FILM.name: {"image/png": base64.b64encode(film).decode()}}
     assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT)})" in README.read_text()
     (still, untimed), *moving = frames(film)

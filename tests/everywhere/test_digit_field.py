@@ -138,6 +138,9 @@ def test_the_page_reckons_as_pytorch_does(opened, functions, html):
     logits = (images.flatten(1) / 255 @ w1.T + b1).relu() @ w2.T + b2
     found = torch.tensor(opened.evaluate(LOGITS, images.flatten(1).tolist()))
     assert (found - logits).abs().max() < 1e-4 and found.argmax(dim=1).unique().numel() == 10
+    chances = logits[-1].softmax(dim=0)   # of the image that is there now
+    assert torch.allclose(torch.tensor(probabilities(opened)), chances, rtol=0, atol=1e-4)
+    assert answer(opened) == f"{chances.argmax()}, {min(99, round(100 * chances.max().item()))} % sure"
 
 
 def test_two_fields_whose_scripts_are_moved(chromium, html):
