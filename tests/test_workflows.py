@@ -1,4 +1,4 @@
-"""The files that GitHub reads are what GitHub expects, as far as their schemas say."""
+"""The files that GitHub reads are what GitHub expects, as far as their schemas say; and ruff finds nothing."""
 
 import re
 import subprocess
@@ -21,6 +21,7 @@ def commands(workflow):
 @pytest.mark.parametrize("schema, files", [
     ("vendor.github-workflows", WORKFLOWS),
     ("custom.github-workflows-require-timeout", WORKFLOWS),
+    ("vendor.dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ("vendor.citation-file-format", [ROOT / "CITATION.cff"]),
 ])
 def test_schema(schema, files):
@@ -32,8 +33,20 @@ def test_schema(schema, files):
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_named_files_exist(workflow):
     names = set(re.findall(r"\S+\.(?:txt|py|ipynb|png)\b", commands(workflow)))
-    names = {name for name in names if not name.startswith((".venv", "build/"))} - {"newest.txt"}
+    names = {name for name in names if not name.startswith((".venv", "build/"))}
     assert names and not [name for name in names if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned(workflow):
+    """To a commit, with its version behind it: a tag can be moved to other code."""
+    used = re.findall(r"uses: (.*)", workflow.read_text())
+    assert used and [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}   # v\d+\.\d+\.\d+", each)] == []
+
+
+def test_ruff_finds_nothing():
+    done = subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", ROOT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_same_as_ci_run():

@@ -1,0 +1,85 @@
+"""Install what the notebook needs into .venv. `make` does this first; without make, call it yourself.
+
+    python tools/install.py           requirements.txt
+    python tools/install.py --tests   and tests/requirements.txt
+
+The exact version of every package is in tests/constraints.txt. What is installed already stays. An environment
+that can't be used, because its Python is gone or is another than the packages are for, is made anew.
+"""
+# Old Pythons must be able to read this file, to say that they are too old.
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+DONE = VENV / "installed"   # a line for each list of packages that is installed
+CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+
+
+def fault(version=sys.version_info[:2], system=platform.system(), machine=platform.machine(), macos=platform.mac_ver()[0]):
+    """Why the pinned packages can't be had for a Python on a system, in a sentence; None if they can."""
+    if not (3, 11) <= version <= (3, 14):
+        why = "Python 3.11 or newer is needed" if version < (3, 11) else "the pinned numpy has no wheel for it yet"
+        return (f"This is Python {version[0]}.{version[1]}: {why}. Name one from 3.11 to 3.14: "
+                "make PYTHON=python3.13 run, or python3.13 tools/install.py")
+    if system == "Darwin" and machine != "arm64":
+        return ("The pinned torch has no wheel for Macs with Intel processors, nor for a Python made for them. "
+                "Run the notebook on a site such as Colab, which README names.")
+    if system == "Darwin" and int(macos.split(".")[0]) < 14:
+        return f"The pinned torch has wheels for macOS 14 and newer; this is {macos}."
+    return None
+
+
+def usable():
+    """Whether .venv has a Python that runs and that the packages are for."""
+    ask = "import sys; print(*sys.version_info[:2])"
+    try:
+        answer = subprocess.run([str(PYTHON), "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
+    return answer.returncode == 0 and fault(tuple(map(int, answer.stdout.split()))) is None
+
+
+def arguments(lists):
+    """pip's arguments that install these lists of packages."""
+    return ["install", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS),
+            *(argument for path in lists for argument in ("--requirement", str(path)))]
+
+
+def install(lists):
+    """Bring .venv into order; return the exit status."""
+    def state(path):
+        return hashlib.sha256(path.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+
+    there = usable()
+    done = set(DONE.read_text().split()) if there and DONE.exists() else set()
+    if done.issuperset(map(state, lists)):
+        return 0
+    if not there:
+        if fault():
+            print(fault(), file=sys.stderr)
+            return 1
+        if os.path.lexists(str(VENV)):
+            print("The Python of .venv can't be used: making .venv anew.", flush=True)
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode
+        if made:
+            return made
+    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists)).returncode
+    if not installed:
+        DONE.write_text("\n".join(sorted(done | set(map(state, lists)))))
+    return installed
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([], ["--tests"]):
+        sys.exit(__doc__)
+    try:
+        sys.exit(install([ROOT / "requirements.txt"] + [ROOT / "tests" / "requirements.txt"] * len(sys.argv[1:])))
+    except KeyboardInterrupt:
+        sys.exit("\nStopped: run it again to go on.")

@@ -1,0 +1,53 @@
+"""Write tests/constraints.txt: the exact version of every package, for every system. It needs uv (pip install uv).
+
+    python tools/pins.py            for the versions that requirements.txt and tests/requirements.txt name
+    python tools/pins.py --newest   for the newest, which are written there and into environment.yml as well
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
+CONSTRAINTS = ROOT / "tests" / "constraints.txt"
+PIN = re.compile(r"^(?P<before>[ -]*)(?P<name>[\w.-]+)(?P<sign>==?)[\w.+]+$", re.M)
+CONDA_NAMES = {"pytorch": "torch"}
+
+
+def compile_constraints(lists, *options):
+    """Write the constraints for the texts of these lists; packages that no list names keep their versions."""
+    subprocess.run(
+        [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11",
+         "--no-annotate", "--custom-compile-command", "python tools/pins.py", *options,
+         "--output-file", CONSTRAINTS, "-"],
+        input="\n".join(lists), text=True, encoding="utf-8", check=True)
+
+
+def repinned(text, versions):
+    """A list's text with these versions in its pins."""
+    def pin(match):
+        name = CONDA_NAMES.get(match["name"], match["name"])
+        return f"{match['before']}{match['name']}{match['sign']}{versions[name.lower()]}"
+    return PIN.sub(pin, text)
+
+
+def texts():
+    return [path.read_text(encoding="utf-8") for path in LISTS]
+
+
+def newest():
+    """Put the newest versions into the lists. Of those that differ by Python, the oldest Python's comes first."""
+    compile_constraints([PIN.sub(r"\g<name>", text) for text in texts()], "--upgrade")
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", CONSTRAINTS.read_text(encoding="utf-8"), re.M)
+    for path in [*LISTS, ROOT / "environment.yml"]:
+        path.write_text(repinned(path.read_text(encoding="utf-8"), dict(reversed(found))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in ([], ["--newest"]):
+        sys.exit(__doc__)
+    if sys.argv[1:]:
+        newest()
+    compile_constraints(texts())
