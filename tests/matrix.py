@@ -20,11 +20,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
-import nbformat  # noqa: E402
+import nbformat
 
-from cells import BUILD, NOTEBOOK, ROOT, core, read  # noqa: E402
-from marked import write_part  # noqa: E402
-from sandbox import copy_project  # noqa: E402
+from cells import BUILD, NOTEBOOK, ROOT, core, read
+from marked import write_part
+from sandbox import copy_project
 
 MATRIX = BUILD / "matrix"
 OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
@@ -45,7 +45,6 @@ AVX2, BASELINE = {"ATEN_CPU_CAPABILITY": "avx2"}, {"ATEN_CPU_CAPABILITY": "defau
 COMPATIBLE, SSE4 = {"MKL_CBWR": "COMPATIBLE"}, {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 FAR_EAST = {"TZ": "Pacific/Kiritimati"}
-OWN_STYLE = {"MATPLOTLIBRC": "matplotlibrc"}
 COLD_CACHE = {"MPLCONFIGDIR": "matplotlib-cache"}
 
 ROWS = [
@@ -57,19 +56,19 @@ ROWS = [
     Row("MKL with SSE4.2", SSE4), Row("MKL with SSE4.2, 2 threads", SSE4, threads=2),
     Row("locale C", C_LOCALE), Row("UTF-8 locale", {"LC_ALL": "C.UTF-8"}),
     Row("time zone UTC+14", FAR_EAST), Row("hash seed 1", {"PYTHONHASHSEED": "1"}),
-    Row("cold matplotlib cache", COLD_CACHE), Row("a matplotlib style of one's own", OWN_STYLE),
+    Row("cold matplotlib cache", COLD_CACHE),
     Row("a path with spaces and an umlaut", folder="a päth with spaces"),
     Row("locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads",
         C_LOCALE | FAR_EAST | COLD_CACHE | BASELINE, threads=2, folder="everything at once"),
     *(Row(f"Python {python}, {name}", environment, threads, python=python)
-      for python in ("3.12", "3.13")
+      for python in ("3.12", "3.13", "3.14")
       for name, environment, threads in [("1 thread", {}, 1), ("2 threads", {}, 2), ("no vector instructions", BASELINE, 1)]),
     *(Row(f"{' and '.join(OLDEST)}, {name}", environment, threads, oldest=True)
       for name, environment, threads in [("1 thread", {}, 1), ("2 threads", {}, 2), ("no vector instructions", BASELINE, 1)]),
 ]
 # The rows that differ most from a plain run: `make everywhere` checks these, on the core.
-EVERYWHERE = ["2 threads, no vector instructions", "MKL_CBWR=COMPATIBLE, 2 threads", "a matplotlib style of one's own",
-           "locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads"]
+EVERYWHERE = ["2 threads, no vector instructions", "MKL_CBWR=COMPATIBLE, 2 threads",
+              "locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads"]
 
 
 def find_python(version):
@@ -94,8 +93,10 @@ def interpreter(row):
         wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines()
                   if not (row.oldest and line.startswith("torch"))]
         (venv / "requirements.txt").write_text("\n".join(wanted + OLDEST * row.oldest))
+        # The oldest torch needs other packages than the constraints hold.
+        constraints = [] if row.oldest else ["--constraint", ROOT / "tests" / "constraints.txt"]
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
-                        venv / "requirements.txt", "-r", ROOT / "tests" / "requirements.txt"], check=True)
+                        venv / "requirements.txt", "-r", ROOT / "tests" / "requirements.txt", *constraints], check=True)
         (venv / "installed").touch()
     return python
 
@@ -113,12 +114,10 @@ def check(row, folder=MATRIX, core_only=False):
     cell, = [cell for cell in nb.cells if line.format(1) in cell.source]
     cell.source = cell.source.replace(line.format(1), line.format(row.threads))
     nbformat.write(nb, copy / NOTEBOOK.name)
-    (copy / "matplotlibrc").write_text("font.size: 20\nfigure.dpi: 50\nlines.linewidth: 5\naxes.facecolor: yellow\n")
     # Threads that wait asleep leave the processor to others; how they wait changes no digit.
     environment = {**os.environ, "OMP_NUM_THREADS": str(row.threads), "OMP_WAIT_POLICY": "passive", **row.environment}
-    for name in ("MATPLOTLIBRC", "MPLCONFIGDIR"):
-        if name in row.environment:
-            environment[name] = str(copy / row.environment[name])
+    if "MPLCONFIGDIR" in row.environment:
+        environment["MPLCONFIGDIR"] = str(copy / row.environment["MPLCONFIGDIR"])
     start = time.monotonic()
     # Figures in the core's text may be of later sections.
     figures = ["-k", "not figure"] if core_only else []

@@ -27,14 +27,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
-import cosmic_ray.plugins  # noqa: E402
-import nbformat  # noqa: E402
-from cosmic_ray.mutating import mutate_code  # noqa: E402
-from tqdm import tqdm  # noqa: E402
+import cosmic_ray.plugins
+import nbformat
+from cosmic_ray.mutating import mutate_code
+from tqdm import tqdm
 
-from cells import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read  # noqa: E402
-from marked import write_part  # noqa: E402
-from sandbox import copy_project  # noqa: E402
+from cells import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read
+from marked import write_part
+from replacing import replace
+from sandbox import copy_project
 
 RESULTS = BUILD / "mutants.json"
 EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
@@ -74,9 +75,12 @@ BY_HAND = [
     ("load-mnist", " + mnist.targets.numpy().tobytes()", ""),
     ("load-mnist", "MNIST(root, train, ToTensor(), download=True)", "MNIST(root, train, ToTensor(), download=False)"),
     ("load-mnist", "MNIST(root, train,", "MNIST(root, True,"),
-    ("load-mnist", "(OSError, RuntimeError)", "OSError"),
+    ("load-mnist", "isinstance(reason, OSError)", "isinstance(reason, PermissionError)"),
+    ("load-mnist", '"download" in str(reason)', "False"),
+    ("load-mnist", "(ConnectionError, TimeoutError)", "ConnectionError"),
+    ("load-mnist", ".expanduser()", ""),
     ("load-mnist", " from None", ""),
-    ("load-mnist", '(Path(root) / "STAND-IN.txt").exists()', "False"),
+    ("load-mnist", '(folder.parent / "STAND-IN.txt").exists()', "False"),
     ("gallery", "dataset.targets == digit][:4]", "dataset.targets == digit][1:5]"),
     ("item", "dataset[0]", "dataset[1]"),
     # Batches
@@ -210,8 +214,7 @@ BY_HAND = [
     ("draw-a-digit", " * ink[ink > 0][:, None]).sum(dim=0) / ink.sum()", ").mean(dim=0)"),
     ("draw-a-digit", "[top + side:, left + side:]", "[left + side:, top + side:]"),
     ("draw-a-digit", '28, mode="area")[0, 0]', '28, mode="nearest")[0, 0]'),
-    ("draw-a-digit", "[prepare_digit(seven[0])[None], as_it_is]", "[as_it_is, prepare_digit(seven[0])[None]]"),
-    ("draw-a-digit", "with torch.no_grad():", "with torch.enable_grad():"),
+    ("draw-a-digit", "[prepare_digit(seven), F.avg_pool2d(seven[None], 3)[0]]", "[F.avg_pool2d(seven[None], 3)[0], prepare_digit(seven)]"),
     ("draw-a-digit", "plt.imsave(file, images[0]", "plt.imsave(file, images[1]"),
     ("draw-a-digit", "p.detach().cpu()).round()", "p.detach().cpu())"),
     ("draw-a-digit", ".nan_to_num()", ""),
@@ -223,7 +226,8 @@ BY_HAND = [
     ("draw-a-digit", "Math.exp(logit - highest)", "Math.exp(logit)"),   # the answer's is to be 1
     ("draw-a-digit", 'find(".digit-centre").onchange = look; ', ""),
     ("save", "model.state_dict()", "model"),
-    ("load", "reloaded.load_state_dict(state)", "pass"),
+    ("load", "reloaded.load_state_dict(", "tuple("),
+    ("save", "tempfile.mkdtemp()", "'.'"),
     ("load", "weights_only=True", "weights_only=False"),
     ("load", "map_location=device", "map_location=None"),
     # Where the time goes: what a timed function does, and which of its times is kept
@@ -279,7 +283,7 @@ BY_HAND = [
     ("shifted-mnist", "torch.randint(-1, 2,", "torch.randint(-1, 1,"),
     ("shifted-mnist", "roll((down, across), dims=(-2, -1))", "roll((across, down), dims=(-2, -1))"),
     ("shifted-mnist", "roll((down, across), dims=(-2, -1))", "roll(down, dims=-2)"),
-    ("shifted-run", '"with shifts": ShiftedMNIST(dataset)', '"with shifts": batched_dataset'),
+    ("shifted-run", '("with shifts", ShiftedMNIST(dataset))', '("with shifts", batched_dataset)'),
     ("steps", "plain_xb.float()", "plain_xb"),
     ("steps", "MnistModel(784, width, 10)", "MnistModel(784, hidden_size, 10)"),
     ("steps", ".float().to(place)", ".to(place)"),
@@ -420,7 +424,7 @@ def main(sample):
             done[mutant.key()] = stage
             if not sample:
                 BUILD.mkdir(exist_ok=True)
-                RESULTS.write_text(json.dumps(done, indent=1))
+                replace(RESULTS, json.dumps(done, indent=1))
     survivors = [mutant for mutant in todo if done[mutant.key()] is None]
     known = equivalents()
     gaps = [mutant for mutant in survivors if (mutant.cell, mutant.difference(sources[mutant.cell])) not in known]

@@ -1,5 +1,7 @@
 """The parts of a Markdown page that a command writes, between two comments that readers don't see."""
 
+from replacing import replace
+
 
 def with_part(text, name, lines):
     """A page's text with other lines between <!-- NAME: written by … --> and <!-- end of NAME -->."""
@@ -10,4 +12,4 @@ def with_part(text, name, lines):
 
 
 def write_part(page, name, lines):
-    page.write_text(with_part(page.read_text(encoding="utf-8"), name, lines), encoding="utf-8")
+    replace(page, with_part(page.read_text(encoding="utf-8"), name, lines))

@@ -49,6 +49,18 @@ def by_nbclient(folder):
     return NotebookClient(nb, timeout=600, resources={"metadata": {"path": folder}}).execute()
 
 
+def by_nbclient_with_settings_of_ones_own(folder):
+    """A reader's own Jupyter: without inline pictures, with a style and formats of its own. The notebook's stand above them."""
+    profile = folder / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text(
+        "c = get_config()\nc.InlineBackend.figure_formats = {'svg'}\n")
+    (folder / "matplotlibrc").write_text("font.size: 20\nfigure.dpi: 50\nlines.linewidth: 5\naxes.facecolor: yellow\n")
+    nb = read(folder / NOTEBOOK.name)
+    own = {"MPLBACKEND": "agg", "IPYTHONDIR": str(folder / "ipython"), "MATPLOTLIBRC": str(folder / "matplotlibrc")}
+    return NotebookClient(nb, timeout=600, resources={"metadata": {"path": folder}}).execute(env=os.environ | own)
+
+
 def by_papermill(folder):
     return papermill.execute_notebook(folder / NOTEBOOK.name, folder / "executed.ipynb", cwd=folder, progress_bar=False)
 
@@ -92,10 +104,10 @@ def test_alone_in_an_empty_folder(folder, proxy):  # noqa: F811
             env=behind(proxy.server_port))
     assert proxy.served == {path.name for path in RAW.glob("*.gz")}
     assert_as_stored(read(folder / NOTEBOOK.name), ignored=["gallery"])
-    assert {path.name for path in folder.iterdir()} == {NOTEBOOK.name, "data", "mnist-feedforward.pth"}
+    assert {path.name for path in folder.iterdir()} == {NOTEBOOK.name, "data"}
 
 
-@pytest.mark.parametrize("program", [by_nbclient, by_papermill, by_jupyter_execute])
+@pytest.mark.parametrize("program", [by_nbclient, by_nbclient_with_settings_of_ones_own, by_papermill, by_jupyter_execute])
 def test_other_programs(folder, program):
     """Without a home folder, matplotlib says on stderr where it keeps its cache."""
     (folder / "data").symlink_to(ROOT / "data", target_is_directory=True)

@@ -1,0 +1,17 @@
+"""Files of the user's are replaced whole: a full disk, or a stop on the way, leaves the old one as it was."""
+
+import os
+import shutil
+
+
+def replace(path, content):
+    """Write bytes, or text as UTF-8, to a file beside `path`, then give it that name."""
+    path = path.resolve()   # not a link in place of what it leads to
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        if path.exists():
+            shutil.copymode(path, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
