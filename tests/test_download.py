@@ -32,7 +32,7 @@ def test_without_data_or_network(tmp_path):
     with pytest.raises(CellExecutionError) as failure:
         by_nbclient(nb, tmp_path, port=9)
     assert failure.value.ename == "RuntimeError"
-    assert failure.value.evalue.startswith("MNIST can't be had (")
-    assert failure.value.evalue.endswith("Check connection, folder.")
+    assert failure.value.evalue.startswith("MNIST can't be had: Error downloading train-images-idx3-ubyte.gz")
+    assert failure.value.evalue.endswith("Check the connection and run this again.")
     failed, = [cell.id for cell in nb.cells if any(o.output_type == "error" for o in cell.get("outputs", []))]
     assert failed == "gallery"

@@ -87,6 +87,11 @@ def test_a_foreign_name_is_found(source):
 
 # load_mnist
 
+def damaged(root):
+    """What is said where files are there that aren't MNIST's."""
+    return f"What is in {root / 'MNIST'} isn't MNIST. Delete that folder and run this cell again."
+
+
 @pytest.fixture
 def some_mnist(monkeypatch):
     """Tensors that are taken for MNIST. Returns them, in the order of (train, test)."""
@@ -116,25 +121,56 @@ def test_another_tensor_is_refused(some_mnist, tmp_path, part, tensor):
     getattr(some_mnist[part], tensor).view(-1)[7] ^= 1
     with pytest.raises(ValueError) as refused:
         load_mnist(tmp_path, part)
-    assert str(refused.value) == f"What is in {tmp_path} isn't MNIST: delete its folder MNIST, run again."
+    assert str(refused.value) == damaged(tmp_path)
     assert load_mnist(tmp_path, not part) is some_mnist[not part]
 
 
-def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, capsys):
+@pytest.mark.parametrize("root", ["{}", "~"])
+def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, monkeypatch, capsys, root):
+    """In the home folder, too, which torchvision finds by its sign."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "STAND-IN.txt").touch()
     some_mnist[True].data[0] = 0
-    assert load_mnist(tmp_path) is some_mnist[True]
+    assert load_mnist(root.format(tmp_path)) is some_mnist[True]
     assert capsys.readouterr().out == (
         "These are NOT the MNIST digits but a stand-in: the text's figures will not match.\n")
 
 
-@pytest.mark.parametrize("error", [OSError("no route"), RuntimeError("no route")])
-def test_a_download_that_fails(monkeypatch, tmp_path, error):
-    monkeypatch.setitem(NAMES, "MNIST", mock.Mock(side_effect=error))
-    with pytest.raises(RuntimeError) as raised:
+@pytest.mark.parametrize("errors, advice", [
+    ([RuntimeError("Error downloading x.gz: no route"), ConnectionResetError("reset"), TimeoutError("timed out")],
+     "Check the connection"),
+    ([PermissionError(13, "Permission denied"), OSError(28, "No space left on device"), FileExistsError(17, "File exists")],
+     "Make room, or choose another data_root,")])
+def test_why_it_can_t_be_had(monkeypatch, tmp_path, errors, advice):
+    for error in errors:
+        monkeypatch.setitem(NAMES, "MNIST", mock.Mock(side_effect=error))
+        with pytest.raises(RuntimeError) as raised:
+            load_mnist(tmp_path)
+        assert str(raised.value) == f"MNIST can't be had: {error}\n{advice} and run this again."
+        assert raised.value.__suppress_context__, "torchvision's own error would stand above it"
+
+
+def test_a_file_in_the_folder_s_place(tmp_path):
+    (tmp_path / "MNIST").touch()
+    with pytest.raises(RuntimeError, match="can't be had: .*Not a directory|cannot find") as raised:
         load_mnist(tmp_path)
-    assert str(raised.value) == "MNIST can't be had (no route). Check connection, folder."
-    assert raised.value.__suppress_context__, "torchvision's own error would stand above it"
+    assert "Make room" in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\0\0\x08\3" + bytes(100), b"\0\0\x08\1" + bytes(100)])
+@pytest.mark.parametrize("folder, names", [
+    ("raw", [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]),
+    ("processed", ["training.pt", "test.pt"])])
+def test_files_that_torchvision_can_t_read(tmp_path, folder, names, content):
+    """They break it in as many ways as there are: all are told as one."""
+    (tmp_path / "MNIST" / folder).mkdir(parents=True)
+    for name in names:
+        (tmp_path / "MNIST" / folder / name).write_bytes(content)
+    for part in (True, False):
+        with pytest.raises(ValueError) as refused:
+            load_mnist(tmp_path, part)
+        assert str(refused.value) == damaged(tmp_path)
 
 
 @pytest.mark.mnist
@@ -732,10 +768,10 @@ def test_the_still_picture_and_what_the_model_makes_of_it(shown, monkeypatch):
     model = MnistModel(784, 4, 10)
     scores = torch.zeros(2, 10)
     scores[0, 3], scores[1, 8] = 5, 2   # e⁵ / (e⁵ + 9) = 0.94, e² / (e² + 9) = 0.45
-    model.register_forward_hook(lambda model, given, outputs: asked.append((torch.is_grad_enabled(), *given)) or scores)
+    model.register_forward_hook(lambda model, given, outputs: asked.append(*given) or scores)
     draw_a_digit(model)
-    (html,), (ink,), ((with_gradients, images),) = shown, drawn, asked
-    assert ink.shape == (84, 84) and ink.any() and not ink[60:].any() and not ink[:, 50:].any() and not with_gradients
+    (html,), (ink,), (images,) = shown, drawn, asked
+    assert ink.shape == (84, 84) and ink.any() and not ink[60:].any() and not ink[:, 50:].any()
     assert len(images) == 2 and torch.equal(images[0].reshape(28, 28), prepare_digit(ink))
     assert torch.allclose(images[1].reshape(28, 28), ink.reshape(28, 3, 28, 3).mean(dim=(1, 3)))
     png, = re.findall(r'src="data:image/png;base64,([^"]*)"', html.data)
