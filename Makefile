@@ -1,6 +1,7 @@
 # make run         execute a copy of the notebook: build/04-feedforward-nn.ipynb and .html
-# make lab         open the notebook in JupyterLab
-# make refresh     execute the notebook in place
+# make lab         open the notebook in JupyterLab; make lab-zh: 中文版
+# make refresh     execute the notebook in place, and build the Chinese edition from it
+# make zh          build the Chinese edition from the notebook and zh/04-feedforward-nn.po
 # make test        the checks (three minutes)
 # make everywhere  the notebook in other places and programs, and a sample of mutants (ten to fifteen minutes)
 # make matrix      the whole notebook in every way that this machine can run it (an hour the first time)
@@ -11,42 +12,46 @@ BIN := .venv/bin
 
 TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: run lab refresh test everywhere matrix mutants bench
-run: .venv/installed
+.PHONY: run lab lab-zh refresh zh test everywhere matrix mutants bench install install-tests
+run: install
 	@$(BIN)/python tools/execute.py run
 
 # Without MNIST (status 3) the tests say themselves what they leave out.
-test: .venv/installed-tests
+test: install-tests
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
 	@$(TEST)
 
-everywhere: .venv/installed-tests
+everywhere: install-tests
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
 	@$(TEST) tests/everywhere
 
-lab: .venv/installed
+# The Chinese notebook looks for the data beside itself, as any notebook does.
+lab: folder := .
+lab-zh: folder := zh
+lab lab-zh: install
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
-	@$(BIN)/jupyter lab 04-feedforward-nn.ipynb
+	@ln -sfn ../data zh/data
+	@$(BIN)/python -m jupyterlab $(folder)/04-feedforward-nn.ipynb
 
-refresh: .venv/installed
+refresh: install-tests
 	@$(BIN)/python data/prepare.py
 	@$(BIN)/python tools/execute.py refresh
+	@$(BIN)/python tools/chinese.py
 
-matrix mutants: .venv/installed-tests
+zh: install-tests
+	@$(BIN)/python tools/chinese.py
+
+matrix mutants: install-tests
 	@$(BIN)/python data/prepare.py
 	@$(BIN)/python tests/$@.py
 
-.venv/installed: requirements.txt
-	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed; this is ' + sys.version.split()[0] + '. Name a newer one: make PYTHON=python3.12 ...')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
-	@touch $@
+install:
+	@$(PYTHON) tools/install.py
 
-.venv/installed-tests: .venv/installed tests/requirements.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
-	@touch $@
+install-tests:
+	@$(PYTHON) tools/install.py --tests
 
-bench: .venv/installed .venv-bench/installed
+bench: install .venv-bench/installed
 	@$(BIN)/python data/prepare.py
 	@.venv-bench/bin/python benchmarks/bench.py
 

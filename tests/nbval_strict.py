@@ -5,11 +5,12 @@ A pytest plugin, which conftest.py at the top loads.
 - A cell tagged `varies` is compared by its words; of a picture of durations, the words and the points, which
   are in the cell's metadata under `drawn` (tools/drawn.py).
 - What a cell has in its metadata under `holds` must be true right after it: results of the course's own settings.
-- The exercises' answers run where they stand, and at the end each figure in the text is compared with the run.
+- The exercises' answers run where they stand, and at the end each figure in the text, of the Chinese edition too, is
+  compared with the run.
 """
 
 import json
-import os
+from dataclasses import replace
 from queue import Empty
 
 import pytest
@@ -19,10 +20,11 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 import answers
 import drawn
 import prose
-from cells import ROOT, TAGS, code_cells, has_tag
+import surroundings
+from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 from outputs import comparable, kind, pictures, png, same_picture
 
-os.environ["TQDM_DISABLE"] = "1"   # nobody watches the notebook's progress bars, and they are not to be stored
+surroundings.shut_out()
 
 NO_MNIST = "MNIST is not in data/"
 ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, papermill, other "
@@ -81,7 +83,7 @@ class Figure(Asking):
 
     def runtest(self):
         if not hasattr(self.parent, "values"):
-            self.parent.values = json.loads(ask(self.parent.kernel, prose.question(self.parent.nb)))
+            self.parent.values = json.loads(ask(self.parent.kernel, prose.question(self.parent.claims)))
         value = self.parent.values[self.claim.expression]
         assert not isinstance(value, str), f"{self.claim.expression} can't be evaluated: {value}"
         assert self.claim.holds(value), f"the run gives {value:.6g}, but the text says: {self.claim.sentence}"
@@ -95,7 +97,10 @@ def collect(notebook, nbval_collect=IPyNbFile.collect):
             yield items[cell.id]
         elif cell.id.startswith("exercise-"):
             yield Answer.from_parent(notebook, name=f"answer to {cell.id}", cell=cell)
-    for claim in prose.claims(notebook.nb):
+    notebook.claims = prose.claims(notebook.nb)
+    if notebook.path == NOTEBOOK:
+        notebook.claims += [replace(claim, cell=f"zh {claim.cell}") for claim in prose.claims(read(CHINESE))]
+    for claim in notebook.claims:
         yield Figure.from_parent(notebook, name=f"figure in {claim}", claim=claim)
 
 

@@ -54,8 +54,8 @@ class Claim:
 
 def sentence_around(text, position):
     """The sentence at a position of a markdown text, without the comments."""
-    start = max(text.rfind(end, 0, position) for end in (". ", "\n", "? ", ": "))
-    stop = min((i for i in (text.find(end, position) for end in (". ", "\n", "? ")) if i >= 0), default=len(text))
+    start = max(text.rfind(end, 0, position) for end in (". ", "\n", "? ", ": ", "。", "？", "："))
+    stop = min((i for i in (text.find(end, position) for end in (". ", "\n", "? ", "。", "？")) if i >= 0), default=len(text))
     return COMMENT.sub("", text[start + 1:stop + 1]).strip()
 
 
@@ -90,12 +90,12 @@ def untied_figures(nb):
     return found
 
 
-def question(nb):
-    """Code that evaluates the expressions of all claims where the notebook has run, and prints them as JSON.
+def question(claims):
+    """Code that evaluates the claims' expressions where the notebook has run, and prints them as JSON.
 
     Expression → value (a number, or a text that says what went wrong).
     """
-    expressions = sorted({claim.expression for claim in claims(nb)})
+    expressions = sorted({claim.expression for claim in claims})
     return f"{IN_THE_KERNEL}.evaluate({expressions!r}, globals())"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cells import NOTEBOOK, ROOT
 
-PAGES = sorted(path for folder in (ROOT, *(ROOT / name for name in ("benchmarks", "data", "tests")))
+PAGES = sorted(path for folder in (ROOT, *(ROOT / name for name in ("benchmarks", "data", "tests", "zh")))
                for path in folder.glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 

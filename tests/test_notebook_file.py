@@ -76,7 +76,7 @@ def test_alt_texts_reach_the_page(stored):
 
 def test_the_page_says_what_it_is(stored):
     """To search engines, and with a picture to those who share its address; it loads nothing from anywhere."""
-    head = page(stored, "https://example.org/course/").split("</head>")[0]
+    head = page(stored, address="https://example.org/course/").split("</head>")[0]
     assert "<title>A neural network that reads handwritten digits</title>" in head
     told = {name: content for content, name in re.findall(r'<meta content="([^"]*)" (?:name|property)="([\w:]+)"', head)}
     assert told["og:image"] == "https://example.org/course/hidden-units.png" and 50 < len(told["description"]) < 160

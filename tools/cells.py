@@ -7,6 +7,7 @@ import nbformat
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
+CHINESE = ROOT / "zh" / NOTEBOOK.name
 BUILD = ROOT / "build"
 # The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints and for
 # what differs from run to run.

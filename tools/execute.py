@@ -1,10 +1,11 @@
 """Execute the notebook. `make run` and `make refresh` call this.
 
-    python tools/execute.py run       execute a copy: build/04-feedforward-nn.ipynb and .html
+    python tools/execute.py run       execute a copy: build/04-feedforward-nn.ipynb and .html, and the same in Chinese
     python tools/execute.py refresh   execute the notebook in place; what comes out the same stays as it is
 """
 
 import base64
+import concurrent.futures
 import copy
 import json
 import os
@@ -20,15 +21,21 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
 import drawn
-from cells import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
+import surroundings
+from cells import BUILD, CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read
 from outputs import png, same_outputs
+from replacing import replace
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what the notebook and README open with
-DESCRIPTION = "Build a network with one hidden layer, train it in seconds, look into it, and write digits for it to read."
+# The editions by language: the files of build/ without their suffix, what search engines say, and the link to the other.
+EDITIONS = {
+    "en": (NOTEBOOK.stem, "Build a network with one hidden layer, train it in seconds, look into it, and write digits "
+                          "for it to read.", ("zh-CN", "中文版")),
+    "zh-CN": (f"{NOTEBOOK.stem}.zh", "搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
+              ("en", "English"))}
 # The kernel warns of what is no danger here: that it listens on this computer without encryption.
 QUIET = ["--log-level=ERROR"]
-# Nobody watches the notebook's own progress bars, and they are not to be stored.
-os.environ["TQDM_DISABLE"] = "1"
+surroundings.shut_out()
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
 
 
@@ -49,8 +56,8 @@ def with_mathml(text):
     return FORMULA.sub(mathml, text)
 
 
-def page(nb, address=None):
-    """A notebook as an HTML page that needs no other file and no network.
+def page(nb, language="en", address=None):
+    """A notebook as an HTML page that needs no other file and no network; it links to the other edition beside it.
 
     `address` is where its folder will be published, together with the film: those who share a link need it.
     """
@@ -59,10 +66,23 @@ def page(nb, address=None):
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
-    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
-    resources = {"metadata": {"name": title}, "description": f"{description}. {DESCRIPTION}", "address": address,
-                 "share_picture": FILM.name}
+    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
+                            language_code=language)
+    _, told, (other, its_name) = EDITIONS[language]
+    end = "。" if language == "zh-CN" else ". "
+    resources = {"metadata": {"name": title}, "description": f"{description}{end}{told}", "address": address,
+                 "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
     return exporter.from_notebook_node(nb, resources)[0]
+
+
+def with_texts_of(nb, edition):
+    """An executed notebook with the texts of another edition of it."""
+    nb = copy.deepcopy(nb)
+    for cell, other in zip(nb.cells, edition.cells, strict=True):
+        cell.source = other.source
+        if "alt" in other.metadata:
+            cell.metadata.alt = other.metadata.alt
+    return nb
 
 
 def run():
@@ -76,17 +96,20 @@ def run():
     elif status:
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
-    copied = BUILD / NOTEBOOK.name
-    nb = papermill.execute_notebook(NOTEBOOK, copied, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
-    html = copied.with_suffix(".html")
-    html.write_text(page(nb, os.environ.get("PAGE_ADDRESS")), encoding="utf-8")
+    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
+    for language, edition in {"en": nb, "zh-CN": with_texts_of(nb, read(CHINESE))}.items():
+        name = EDITIONS[language][0]
+        replace(BUILD / f"{name}.ipynb", nbformat.writes(edition) + "\n")
+        replace(BUILD / f"{name}.html", page(edition, language, os.environ.get("PAGE_ADDRESS")))
     print()
     for cell in nb.cells:
         if has_tag(cell, "result"):
             print(cell.outputs[0].text, end="")
     if parameters:
         print(STAND_IN_NOTICE)
-    print(f"To read it, open {html.relative_to(ROOT)} in a browser. To work with it: make lab.")
+    english, chinese = (f"build/{name}.html" for name, *_ in EDITIONS.values())
+    print(f"To read it, open {english} in a browser. To work with it: make lab.")
+    print(f"中文版：用浏览器打开 {chinese}，或者运行 make lab-zh。")
 
 
 def executed(nb, before_it="", folder=ROOT):
@@ -138,12 +161,25 @@ def refresh():
     nb = refreshed(stored, executed(stored))
     film = picture(nb, "hidden-units")
     nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(film).decode()}}
-    nbformat.write(nb, NOTEBOOK)
-    FILM.write_bytes(film)
+    replace(NOTEBOOK, nbformat.writes(nb) + "\n")
+    replace(FILM, film)
+
+
+def unless_stopped(work):
+    """Do it. Ctrl-C ends it with one line: in the main thread, where it would reach Jupyter's client, it ends with forty."""
+    worker = concurrent.futures.ThreadPoolExecutor(1).submit(work)
+    try:
+        while concurrent.futures.wait([worker], timeout=0.2).not_done:
+            pass
+    except KeyboardInterrupt:
+        print("\nStopped. All files are as they were.", file=sys.stderr, flush=True)
+        surroundings.EMPTY.cleanup()
+        os._exit(130)   # the kernel sees it and ends as well
+    worker.result()
 
 
 if __name__ == "__main__":
     commands = {"run": run, "refresh": refresh}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
-    commands[sys.argv[1]]()
+    unless_stopped(commands[sys.argv[1]])

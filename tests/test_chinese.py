@@ -1,0 +1,166 @@
+"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: nbval_strict.py.
+
+Nothing is executed here: code, outputs and pictures are the English notebook's.
+"""
+
+import copy
+import re
+from collections import Counter
+
+import nbformat
+import polib
+import pytest
+
+import chinese
+from cells import CHINESE, ROOT, read
+from chinese import built, missing, texts, updated
+from prose import COMMENT, unreadable_comments, untied_figures
+
+GLOSSARY = ROOT / "zh" / "glossary.tsv"
+CATALOGUE = chinese.load()
+ENTRIES = {entry.msgctxt: entry for entry in CATALOGUE if not entry.obsolete}
+CODE = re.compile(r"```.*?```|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$", re.S)
+HAN = "\u3400-\u9fff"
+# What a translation keeps as it is, and how it is found.
+KEPT = {"code": r"```.*?```", "names": r"(?<!`)`[^`\n]+`(?!`)", "formulas": r"\$\$.*?\$\$|\$[^$\n]+\$", "links": r"\]\(([^)]*)\)",
+        "comments": r"<!--.*?-->", "folds and keys": r"</?\w+>", "headings": r"^#+ ", "list items": r"^- "}
+
+
+def plain(text):
+    """A text's words: without code, formulas, addresses, comments and tags, each leaving an X where it stood in a sentence."""
+    text = re.sub(r"\]\([^)]*\)", "]", COMMENT.sub("", CODE.sub("X", text)))
+    return re.sub(r"</?\w+>", "", text)
+
+
+def faults(english, chinese_text):
+    """What is wrong with a translation, in words."""
+    found = []
+    for what, pattern in KEPT.items():
+        counts = [Counter(re.findall(pattern, text if what == "code" else re.sub(KEPT["code"], "", text, flags=re.S), re.S | re.M))
+                  for text in (english, chinese_text)]
+        lost, added = counts[0] - counts[1], counts[1] - counts[0]
+        if what == "names":   # a name may be said more or less often
+            lost, added = counts[0].keys() - counts[1].keys(), counts[1].keys() - counts[0].keys()
+        if what in ("links", "list items"):   # reading in Chinese may stand beside the originals
+            added = {each for each in added if what == "links" and not each.startswith("https://")}
+        if lost or added:
+            found.append(f"{what}: lost {[*lost]}, added {[*added]}")
+    words = plain(chinese_text)
+    found += [f"half-width punctuation: {match[0]}" for match in re.finditer(rf"[{HAN}][,;:?!()]|[,;:?!()][{HAN}]|[{HAN}]\.(?!\w)", words)]
+    found += [f"no space: {match[0]}" for match in re.finditer(rf"[{HAN}][A-Za-z0-9]|[A-Za-z0-9%][{HAN}]", words)]
+    found += [f"a space too many: {match[0]}" for match in re.finditer(rf"[{HAN}] [{HAN}]|[\w*] [，。：；？！）]|(?<!练习 \d。\*\*)(?<!\d。\*\*)[，。：；？！（] [\w]", words)]
+    english_left = re.sub(r"(?<!\*)\*[^*\n]+\*(?!\*)|\[[^\]\n]*\]|（[^）\n]*）", "", words)   # titles, menus, links, and terms in brackets
+    found += [f"English: {match[0]}" for match in re.finditer(r"(?:[A-Za-z]+[ ,]+){4,}[A-Za-z]+", english_left)]
+    return found
+
+
+def glossary():
+    """The lines of the glossary: (English, Chinese, what must not stand for it)."""
+    lines = GLOSSARY.read_text(encoding="utf-8").splitlines()
+    return [(*line.split("\t"), "")[:3] for line in lines if line and not line.startswith("#")]
+
+
+def test_every_text_has_its_chinese():
+    assert missing(CATALOGUE) == []
+
+
+def test_the_catalogue_is_of_this_notebook(stored):
+    assert {key: entry.msgid for key, entry in ENTRIES.items()} == texts(stored), "run make zh"
+
+
+def test_the_notebook_is_built_from_it(stored):
+    """Cell by cell, so that the one that differs is named; then the whole file."""
+    fresh, there = nbformat.reads(built(stored, CATALOGUE), 4), read(CHINESE)
+    assert [old.id for old, new in zip(there.cells, fresh.cells) if old != new] == [], "run make zh"
+    assert CHINESE.read_text(encoding="utf-8") == built(stored, CATALOGUE), "run make zh"
+
+
+def test_code_and_outputs_are_the_english_ones(stored):
+    for english, cell in zip(stored.cells, read(CHINESE).cells, strict=True):
+        assert (cell.id, cell.cell_type, cell.get("outputs")) == (english.id, english.cell_type, english.get("outputs"))
+        if cell.cell_type == "code":
+            code = [re.sub(r"\A# @title .*", "", source) for source in (english.source, cell.source)]
+            assert code[0] == code[1], cell.id
+        assert {**cell.metadata, "alt": ""} == {**english.metadata, "alt": ""}, cell.id
+
+
+@pytest.mark.parametrize("key", ENTRIES)
+def test_an_entry(key):
+    assert faults(ENTRIES[key].msgid, ENTRIES[key].msgstr) == []
+
+
+@pytest.mark.parametrize("english, text, fault", [
+    ("It has `fit` and 5.", "里面有 `fit` 和 5。", None),
+    ("A [link](https://a.org).", "一个[链接](https://a.org)。", None),
+    ("A [link](https://a.org).", "一个链接。", "links: lost"),
+    ("So $x^2$ it is.", "就是这样。", "formulas: lost"),
+    ("So `x` it is.", "就是 `y`。", "names: lost"),
+    ("```python\nx = 1\n```", "```python\nx = 2\n```", "code: lost"),
+    ("96 %<!-- = a -->", "96%", "comments: lost"),
+    ("<details><summary>Hint</summary></details>", "<details><summary>提示</summary>", "folds and keys: lost"),
+    ("Yes, it is.", "是,就是它。", "half-width punctuation"),
+    ("Yes (it is).", "是(就是它)。", "half-width punctuation"),
+    ("Yes.", "是.", "half-width punctuation"),
+    ("With 5 images.", "有5张图像。", "no space"),
+    ("With 5 images.", "有 5 张 图像。", "a space too many"),
+    ("So it is.", "就是 `x` ，没错。", "a space too many"),
+    ("How do you do? Well.", "你好吗？How do you do, my friend?", "English"),
+])
+def test_faults_are_found(english, text, fault):
+    found = " ".join(faults(english, text))
+    assert found == "" if fault is None else fault in found
+
+
+def test_terms_are_the_glossary_s():
+    for english, term, others in glossary():
+        found = [f"{key}: {other} ({english}: {term})" for other in filter(None, others.split("、"))
+                 for key, entry in ENTRIES.items() if other in plain(entry.msgstr)]
+        assert found == []
+        assert any(part in entry.msgstr for part in re.split("[（）]", term) if part for entry in ENTRIES.values()), f"{english}: {term} stands nowhere"
+
+
+def test_every_figure_is_tied():
+    notebook = read(CHINESE)
+    assert untied_figures(notebook) == [] and unreadable_comments(notebook) == []
+
+
+# The catalogue follows the English notebook
+
+@pytest.fixture
+def small():
+    """A notebook of two texts, and its catalogue, complete."""
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("One.", id="a"), nbformat.v4.new_markdown_cell("Two.", id="b")])
+    catalogue = polib.POFile()
+    catalogue.extend(polib.POEntry(msgctxt=id, msgid=text, msgstr=zh) for id, text, zh in (("a", "One.", "一。"), ("b", "Two.", "二。")))
+    return nb, catalogue
+
+
+def test_nothing_changes_if_nothing_changed(small):
+    nb, catalogue = small
+    assert str(updated(catalogue, texts(nb))) == str(updated(updated(catalogue, texts(nb)), texts(nb)))
+    assert missing(updated(catalogue, texts(nb))) == [] and "一。" in built(nb, catalogue)
+
+
+def test_a_changed_text_is_marked_and_keeps_its_old_english(small):
+    nb, catalogue = small
+    nb.cells[0].source = "One!"
+    changed = updated(catalogue, texts(nb))
+    assert missing(changed) == ["a (fuzzy)"] and changed[0].previous_msgid == "One." and changed[0].msgstr == "一。"
+    nb.cells[0].source = "One?!"
+    assert updated(changed, texts(nb))[0].previous_msgid == "One."
+
+
+def test_a_new_text_is_missed_and_a_lost_one_is_kept_aside(small):
+    nb, catalogue = small
+    nb.cells[0].id = "c"
+    changed = updated(catalogue, texts(nb))
+    assert missing(changed) == ["c (missing)"] and [entry.msgctxt for entry in changed if entry.obsolete] == ["a"]
+    assert "一。" not in built(nb, changed) and "One." in built(nb, changed)
+    nb.cells[0].id = "a"
+    assert missing(updated(changed, texts(nb))) == ["a (fuzzy)"]
+
+
+def test_it_is_a_catalogue_as_gettext_knows_it():
+    again = polib.pofile(str(polib.pofile(str(chinese.CATALOGUE))), wrapwidth=0)
+    assert again.metadata["Language"] == "zh_CN" and len(again) == len(CATALOGUE)
+    assert copy.copy(again[0].msgstr) == CATALOGUE[0].msgstr
