@@ -133,6 +133,18 @@ def test_what_sets_up_or_draws_is_folded(stored):
     assert [cell.id for cell in long_pictures if cell not in folded] == []
 
 
+def test_every_assertion_speaks(stored):
+    """A reader may trip it: by a cell that runs twice, or by settings of their own."""
+    asserts = [(cell.id, node) for cell in code_cells(stored) for node in ast.walk(ast.parse(cell.source))
+               if isinstance(node, ast.Assert)]
+    assert len(asserts) > 5 and [id for id, node in asserts if not node.msg or len(node.msg.value) < 10] == []
+
+
+def test_no_widgets(stored):
+    """Colab would store them in a way that GitHub takes for an invalid notebook."""
+    assert [cell.id for cell in code_cells(stored) if re.search(r"tqdm\.(auto|notebook|autonotebook)|ipywidgets", cell.source)] == []
+
+
 def test_every_tag_is_used(stored):
     """That there are no others, nbval_strict.py sees to."""
     assert {tag for cell in stored.cells for tag in cell.metadata.get("tags", [])} == TAGS
