@@ -33,8 +33,8 @@ EDITIONS = {
                           "for it to read.", ("zh-CN", "中文版")),
     "zh-CN": (f"{NOTEBOOK.stem}.zh", "搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
               ("en", "English"))}
-# The kernel warns of what is no danger here: that it listens on this computer without encryption.
-QUIET = ["--log-level=ERROR"]
+# The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
+QUIET = ["--log-level=CRITICAL"]
 surroundings.shut_out()
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
 
