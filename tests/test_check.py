@@ -163,6 +163,18 @@ def test_every_change_is_noticed(check, pytester):
             assert image.width > 100
 
 
+@pytest.mark.parametrize("figure, wrong", [("1.00", False), ("1.01", True)])
+def test_the_chinese_figures_are_compared_too(check, pytester, monkeypatch, figure, wrong):
+    (pytester.path / "zh").mkdir()
+    chinese = new_notebook(cells=[new_markdown_cell(f"第一句。所以 x 等于 {figure}<!-- = x -->。还有一句。", id="text")])
+    nbformat.write(chinese, pytester.path / "zh" / NOTEBOOK.name)
+    monkeypatch.setattr(nbval_strict, "NOTEBOOK", pytester.path / NOTEBOOK.name)
+    monkeypatch.setattr(nbval_strict, "CHINESE", pytester.path / "zh" / NOTEBOOK.name)
+    status, text = check()
+    assert ("FAILED" in text and "figure in zh text: 1.01 = x" in text and "says: 所以 x 等于 1.01。" in text) == wrong
+    assert status == wrong and f"{len(CELLS) + 1 - wrong} passed" in text
+
+
 @pytest.mark.parametrize("count", [None, 7])
 def test_a_cell_not_run_in_order_fails(check, count):
     assert fails(check(lambda cells: cells[4].update(execution_count=count)), "not all executed once, top to bottom")
