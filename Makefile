@@ -10,7 +10,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run lab lab-zh refresh zh test everywhere matrix mutants bench install install-tests
 run: install
