@@ -14,6 +14,7 @@ import pytest
 import chinese
 from cells import CHINESE, ROOT, read
 from chinese import built, missing, texts, updated
+from execute import page, with_texts_of
 from prose import COMMENT, unreadable_comments, untied_figures
 
 GLOSSARY = ROOT / "zh" / "glossary.tsv"
@@ -122,6 +123,28 @@ def test_terms_are_the_glossary_s():
 def test_every_figure_is_tied():
     notebook = read(CHINESE)
     assert untied_figures(notebook) == [] and unreadable_comments(notebook) == []
+
+
+def test_its_page(stored):
+    """In its language, with a link to the English one and from there; it loads nothing from anywhere."""
+    html = page(read(CHINESE), "zh")
+    assert '<html lang="zh">' in html and "<title>识别手写数字的神经网络</title>" in html
+    assert '<a class="other-edition" href="04-feedforward-nn.html" lang="en" hreflang="en">English</a>' in html
+    assert 'href="04-feedforward-nn.zh.html" lang="zh" hreflang="zh">中文版</a>' in page(stored)
+    assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
+    description, = re.findall(r'<meta name="description" content="([^"]*)"', html)
+    assert description.startswith("PyTorch 入门课程第四部分。") and ". " not in description
+
+
+def test_make_run_gives_a_run_its_texts(stored):
+    """Outputs of that run, texts of the Chinese edition."""
+    fresh = copy.deepcopy(stored)
+    fresh.cells[-2].outputs = [nbformat.v4.new_output("stream", text="a fresh run\n")]
+    chinese_run = with_texts_of(fresh, read(CHINESE))
+    assert [cell.source for cell in chinese_run.cells] == [cell.source for cell in read(CHINESE).cells]
+    assert [cell.get("outputs") for cell in chinese_run.cells] == [cell.get("outputs") for cell in fresh.cells]
+    alts = [[cell.metadata.get("alt") for cell in nb.cells] for nb in (chinese_run, read(CHINESE))]
+    assert alts[0] == alts[1] and fresh.cells[0].source == stored.cells[0].source
 
 
 # The catalogue follows the English notebook

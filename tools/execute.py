@@ -30,8 +30,8 @@ FILM = ROOT / ".github" / "hidden-units.png"   # what the notebook and README op
 # The editions by language: the files of build/ without their suffix, what search engines say, and the link to the other.
 EDITIONS = {
     "en": (NOTEBOOK.stem, "Build a network with one hidden layer, train it in seconds, look into it, and write digits "
-                          "for it to read.", ("zh-CN", "中文版")),
-    "zh-CN": (f"{NOTEBOOK.stem}.zh", "搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
+                          "for it to read.", ("zh", "中文版")),
+    "zh": (f"{NOTEBOOK.stem}.zh", "搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
               ("en", "English"))}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
@@ -69,7 +69,7 @@ def page(nb, language="en", address=None):
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
                             language_code=language)
     _, told, (other, its_name) = EDITIONS[language]
-    end = "。" if language == "zh-CN" else ". "
+    end = "。" if language == "zh" else ". "
     resources = {"metadata": {"name": title}, "description": f"{description}{end}{told}", "address": address,
                  "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
     return exporter.from_notebook_node(nb, resources)[0]
@@ -97,7 +97,7 @@ def run():
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
     nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
-    for language, edition in {"en": nb, "zh-CN": with_texts_of(nb, read(CHINESE))}.items():
+    for language, edition in {"en": nb, "zh": with_texts_of(nb, read(CHINESE))}.items():
         name = EDITIONS[language][0]
         replace(BUILD / f"{name}.ipynb", nbformat.writes(edition) + "\n")
         replace(BUILD / f"{name}.html", page(edition, language, os.environ.get("PAGE_ADDRESS")))
