@@ -129,8 +129,8 @@ def test_its_page(stored):
     """In its language, with a link to the English one and from there; it loads nothing from anywhere."""
     html = page(read(CHINESE), "zh")
     assert '<html lang="zh">' in html and "<title>识别手写数字的神经网络</title>" in html
-    assert '<a class="other-edition" href="04-feedforward-nn.html" lang="en" hreflang="en">English</a>' in html
-    assert 'href="04-feedforward-nn.zh.html" lang="zh" hreflang="zh">中文版</a>' in page(stored)
+    assert '<a class="other-edition" href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>' in html
+    assert 'href="04-feedforward-nn.zh.html" hreflang="zh" lang="zh">中文版</a>' in page(stored)
     assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
     description, = re.findall(r'<meta name="description" content="([^"]*)"', html)
     assert description.startswith("PyTorch 入门课程第四部分。") and ". " not in description
