@@ -132,7 +132,7 @@ def test_its_page(stored):
     assert '<a class="other-edition" href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>' in html
     assert 'href="04-feedforward-nn.zh.html" hreflang="zh" lang="zh">中文版</a>' in page(stored)
     assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
-    description, = re.findall(r'<meta name="description" content="([^"]*)"', html)
+    description, = re.findall(r'<meta content="([^"]*)" name="description"', html)
     assert description.startswith("PyTorch 入门课程第四部分。") and ". " not in description
 
 
