@@ -30,7 +30,7 @@ lab: folder := .
 lab-zh: folder := zh
 lab lab-zh: install
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
-	@ln -sfn ../data zh/data
+	@[ $(folder) = . ] || [ -d zh/data ] || ln -sfn ../data zh/data
 	@$(BIN)/python -m jupyterlab $(folder)/04-feedforward-nn.ipynb
 
 refresh: install-tests
@@ -46,16 +46,16 @@ matrix mutants: install-tests
 	@$(BIN)/python tests/$@.py
 
 install:
-	@$(PYTHON) tools/install.py
+	@"$(PYTHON)" tools/install.py
 
 install-tests:
-	@$(PYTHON) tools/install.py --tests
+	@"$(PYTHON)" tools/install.py --tests
 
 bench: install .venv-bench/installed
 	@$(BIN)/python data/prepare.py
 	@.venv-bench/bin/python benchmarks/bench.py
 
 .venv-bench/installed: benchmarks/requirements.txt
-	$(PYTHON) -m venv .venv-bench
+	"$(PYTHON)" -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

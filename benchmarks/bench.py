@@ -159,7 +159,7 @@ def sections_0_to_5():
         file = Path(folder) / "core.ipynb"
         nbformat.write(nb, file)
         for _ in range(5):
-            subprocess.run([".venv/bin/papermill", file, file, "--cwd", ROOT, "--no-progress-bar", "--log-level", "ERROR"],
+            subprocess.run([".venv/bin/python", "-m", "papermill", file, file, "--cwd", ROOT, "--no-progress-bar", "--log-level", "ERROR"],
                            cwd=ROOT, check=True, env={**os.environ, "TQDM_DISABLE": "1"})
             times = cell_times(nbformat.read(file, as_version=4))
             runs.append(sum(idle - busy for cell, heading, busy, idle in times))
@@ -169,7 +169,7 @@ def sections_0_to_5():
 def make_run():
     """Seconds and peak memory of `make run`, part by part, beside the memory of importing torch alone."""
     import nbformat
-    seconds, memory = watched(["make", "-o", ".venv/installed", "run"])
+    seconds, memory = watched(["make", "run"])
     _, torch_memory = watched([".venv/bin/python", "-c", "import torch, time; time.sleep(1)"])
     parts = {}
     nb = nbformat.read(ROOT / "build" / "04-feedforward-nn.ipynb", as_version=4)

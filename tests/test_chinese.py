@@ -12,9 +12,9 @@ import polib
 import pytest
 
 import chinese
-from cells import CHINESE, ROOT, read
-from chinese import built, missing, texts, updated
-from execute import page, with_texts_of
+from cells import CHINESE, ROOT, read, texts
+from chinese import built, missing, updated
+from execute import files, page
 from prose import COMMENT, unreadable_comments, untied_figures
 
 GLOSSARY = ROOT / "zh" / "glossary.tsv"
@@ -66,7 +66,7 @@ def test_every_text_has_its_chinese():
 
 
 def test_the_catalogue_is_of_this_notebook(stored):
-    assert {key: entry.msgid for key, entry in ENTRIES.items()} == texts(stored), "run make zh"
+    assert [(key, entry.msgid) for key, entry in ENTRIES.items()] == [*texts(stored).items()], "run make zh"
 
 
 def test_the_notebook_is_built_from_it(stored):
@@ -132,19 +132,26 @@ def test_its_page(stored):
     assert '<a class="other-edition" href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>' in html
     assert 'href="04-feedforward-nn.zh.html" hreflang="zh" lang="zh">中文版</a>' in page(stored)
     assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
+    address = "https://example.org/course/"
+    assert f'<meta content="{address}04-feedforward-nn.zh.html" property="og:url"' in page(read(CHINESE), "zh", address)
     description, = re.findall(r'<meta content="([^"]*)" name="description"', html)
     assert description.startswith("PyTorch 入门课程第四部分。") and ". " not in description
 
 
-def test_make_run_gives_a_run_its_texts(stored):
-    """Outputs of that run, texts of the Chinese edition."""
+def test_make_run_writes_both_editions(stored):
+    """The outputs of a run, and its code, with the texts of each edition; papermill may have put a cell of settings in."""
     fresh = copy.deepcopy(stored)
+    settings = nbformat.v4.new_code_cell("data_root = 'data/stand-in'", metadata={"tags": ["injected-parameters"]})
+    fresh.cells.insert(4, settings)
     fresh.cells[-2].outputs = [nbformat.v4.new_output("stream", text="a fresh run\n")]
-    chinese_run = with_texts_of(fresh, read(CHINESE))
-    assert [cell.source for cell in chinese_run.cells] == [cell.source for cell in read(CHINESE).cells]
-    assert [cell.get("outputs") for cell in chinese_run.cells] == [cell.get("outputs") for cell in fresh.cells]
-    alts = [[cell.metadata.get("alt") for cell in nb.cells] for nb in (chinese_run, read(CHINESE))]
-    assert alts[0] == alts[1] and fresh.cells[0].source == stored.cells[0].source
+    written = files(fresh)
+    assert [path.name for path in written] == ["04-feedforward-nn.ipynb", "04-feedforward-nn.html",
+                                               "04-feedforward-nn.zh.ipynb", "04-feedforward-nn.zh.html"]
+    english, _, chinese_run, html = written.values()
+    assert nbformat.reads(english, 4) == fresh and "a fresh run" in html and "识别手写数字的神经网络" in html
+    cells = nbformat.reads(chinese_run, 4).cells
+    assert cells.pop(4).source == settings.source
+    assert [(cell.source, cell.metadata) for cell in cells] == [(cell.source, cell.metadata) for cell in read(CHINESE).cells]
 
 
 # The catalogue follows the English notebook
@@ -153,15 +160,18 @@ def test_make_run_gives_a_run_its_texts(stored):
 def small():
     """A notebook of two texts, and its catalogue, complete."""
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("One.", id="a"), nbformat.v4.new_markdown_cell("Two.", id="b")])
-    catalogue = polib.POFile()
+    catalogue = polib.POFile(wrapwidth=0)
+    catalogue.metadata = {"Language": "zh_CN"}
     catalogue.extend(polib.POEntry(msgctxt=id, msgid=text, msgstr=zh) for id, text, zh in (("a", "One.", "一。"), ("b", "Two.", "二。")))
     return nb, catalogue
 
 
-def test_nothing_changes_if_nothing_changed(small):
+def test_nothing_changes_if_nothing_changed(small, stored):
     nb, catalogue = small
-    assert str(updated(catalogue, texts(nb))) == str(updated(updated(catalogue, texts(nb)), texts(nb)))
-    assert missing(updated(catalogue, texts(nb))) == [] and "一。" in built(nb, catalogue)
+    before = str(catalogue)
+    assert str(updated(catalogue, texts(nb))) == before
+    assert missing(catalogue) == [] and "一。" in built(nb, catalogue)
+    assert str(updated(chinese.load(), texts(stored))) + "\n" == chinese.CATALOGUE.read_text(encoding="utf-8"), "run make zh"
 
 
 def test_a_changed_text_is_marked_and_keeps_its_old_english(small):
@@ -181,9 +191,3 @@ def test_a_new_text_is_missed_and_a_lost_one_is_kept_aside(small):
     assert "一。" not in built(nb, changed) and "One." in built(nb, changed)
     nb.cells[0].id = "a"
     assert missing(updated(changed, texts(nb))) == ["a (fuzzy)"]
-
-
-def test_it_is_a_catalogue_as_gettext_knows_it():
-    again = polib.pofile(str(polib.pofile(str(chinese.CATALOGUE))), wrapwidth=0)
-    assert again.metadata["Language"] == "zh_CN" and len(again) == len(CATALOGUE)
-    assert copy.copy(again[0].msgstr) == CATALOGUE[0].msgstr

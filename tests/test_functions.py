@@ -138,9 +138,10 @@ def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("errors, advice", [
-    ([RuntimeError("Error downloading x.gz: no route"), ConnectionResetError("reset"), TimeoutError("timed out")],
+    ([RuntimeError("Error downloading x.gz:\nTried https://example.org/x.gz, got:\nno route"), ConnectionResetError("reset"), TimeoutError("timed out")],
      "Check the connection"),
-    ([PermissionError(13, "Permission denied"), OSError(28, "No space left on device"), FileExistsError(17, "File exists")],
+    ([PermissionError(13, "Permission denied"), OSError(28, "No space left on device"), FileExistsError(17, "File exists"),
+      PermissionError(13, "Permission denied", "/home/downloads/MNIST"), MemoryError("no room")],
      "Make room, or choose another data_root,")])
 def test_why_it_can_t_be_had(monkeypatch, tmp_path, errors, advice):
     for error in errors:

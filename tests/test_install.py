@@ -40,8 +40,7 @@ def test_the_constraints_hold_what_the_lists_name():
 def test_what_is_installed_is_what_the_constraints_say():
     """So one who installs in two years gets what was checked, and `make test` changed nothing that `make run` installed."""
     installed = {canonicalize_name(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()}
-    installed.pop("pip")
-    assert {name: version for name, version in installed.items() if Version(version).public != pinned().get(name)} == {}
+    assert {name: version for name, version in pinned().items() if Version(installed[name]).public != version} == {}
 
 
 def test_they_name_no_place():
@@ -53,7 +52,6 @@ def test_they_name_no_place():
 @pytest.mark.parametrize("version, system, machine, macos, words", [
     ((3, 11), "Linux", "x86_64", "", None), ((3, 14), "Windows", "AMD64", "", None), ((3, 13), "Darwin", "arm64", "14.1", None),
     ((3, 10), "Linux", "x86_64", "", "This is Python 3.10: Python 3.11 or newer is needed."),
-    ((2, 7), "Linux", "x86_64", "", "This is Python 2.7: Python 3.11 or newer is needed."),
     ((3, 15), "Linux", "x86_64", "", "This is Python 3.15: the pinned numpy has no wheel for it yet. Name one from 3.11 to 3.14"),
     ((3, 13), "Darwin", "x86_64", "15.0", "no wheel for Macs with Intel processors"),
     ((3, 13), "Darwin", "arm64", "13.7.1", "macOS 14 and newer; this is 13.7.1."),
@@ -80,10 +78,10 @@ def place(tmp_path, monkeypatch):
     for name in ("constraints.txt", "a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
 
-    def python(version, status=0):
+    def python(version, status=0, pip_status=0):
         install.PYTHON.parent.mkdir(parents=True, exist_ok=True)
         install.PYTHON.write_text(f'#!/bin/sh\nif [ "$1" = -c ]; then echo {version}; exit {status}; fi\n'
-                                  f'echo "$@" >> {tmp_path}/calls\n')
+                                  f'echo "$@" >> "{tmp_path}/calls"; exit {pip_status}\n')
         install.PYTHON.chmod(0o755)
     return tmp_path, python
 
@@ -116,6 +114,33 @@ def test_what_is_installed_stays(place):
     (folder / "constraints.txt").write_text("another version")
     install.install(lists)
     assert len(calls(folder)) == 3
+    (folder / "constraints.txt").write_text("constraints.txt")   # back to the first
+    install.install(lists)
+    assert len(calls(folder)) == 4
+
+
+def test_a_stopped_installation_is_taken_up_again(place, monkeypatch):
+    folder, python = place
+    python("3 12")
+    assert install.install([folder / "a.txt"]) == 0
+    (folder / "a.txt").write_text("another list")
+    python("3 12", pip_status=1)
+    assert install.install([folder / "a.txt"]) == 1
+    (folder / "a.txt").write_text("a.txt")
+    python("3 12")
+    assert install.install([folder / "a.txt"]) == 0 and len(calls(folder)) == 3
+
+
+def test_what_a_link_leads_to_stays(place, monkeypatch):
+    """Where .venv is a link that can't be used, only the link goes."""
+    folder, python = place
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "mine").touch()
+    install.VENV.symlink_to("elsewhere")
+    monkeypatch.setattr(install.sys, "executable", "true")   # in place of making one
+    with pytest.raises(FileNotFoundError):
+        install.install([folder / "a.txt"])
+    assert (folder / "elsewhere" / "mine").exists() and not install.VENV.exists()
 
 
 def test_one_sentence_where_the_environment_can_t_be_made(place, monkeypatch, capsys):
@@ -158,11 +183,13 @@ def test_the_cpu_build_is_chosen_and_nothing_else_changes(tmp_path):
     free = tmp_path / "constraints.txt"   # the GPU's packages are pinned on Linux alone, and differ by system
     free.write_text("\n".join(f"{name}=={version}" for name, version in versions.items() if name not in ("triton", "cuda-toolkit")))
 
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+
     def chosen(**settings):
         arguments = [str(free) if each == str(install.CONSTRAINTS) else each for each in install.arguments(LISTS[:1])]
         done = subprocess.run([sys.executable, "-m", "pip", *arguments, "--dry-run", "--ignore-installed", "--quiet",
-                               "--report", "-"], capture_output=True, text=True, env=os.environ | settings | {
-            "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": (tmp_path / "main").as_uri(), "PIP_FIND_LINKS": ""})
+                               "--report", "-"], capture_output=True, text=True, env=own | settings | {
+            "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": (tmp_path / "main").as_uri()})
         assert done.returncode == 0, done.stderr
         return {each["metadata"]["name"]: each["metadata"]["version"] for each in json.loads(done.stdout)["install"]}
 

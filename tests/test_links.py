@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cells import NOTEBOOK, ROOT
+from cells import CHINESE, NOTEBOOK, ROOT, read
 
 PAGES = sorted(path for folder in (ROOT, *(ROOT / name for name in ("benchmarks", "data", "tests", "zh")))
                for path in folder.glob("*.md"))
@@ -33,9 +33,11 @@ def test_links_of_a_page(page):
             assert (page.parent / address.split("#")[0]).exists(), address
 
 
-def test_links_of_the_notebook(stored):
+@pytest.mark.parametrize("path", [NOTEBOOK, CHINESE], ids=["English", "Chinese"])
+def test_links_of_the_notebook(path):
     """It is read alone, too: it links to no file of the repository."""
-    found = [address for cell in stored.cells if cell.cell_type == "markdown" for address in addresses(cell.source)]
+    notebook = read(path)
+    found = [address for cell in notebook.cells if cell.cell_type == "markdown" for address in addresses(cell.source)]
     assert len(found) > 5
-    attached = {f"attachment:{name}" for cell in stored.cells for name in cell.get("attachments", {})}
+    attached = {f"attachment:{name}" for cell in notebook.cells for name in cell.get("attachments", {})}
     assert [address for address in found if not re.match(r"https?://[\w.-]+\.\w+(/|$)", address)] == sorted(attached)

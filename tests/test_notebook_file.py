@@ -187,7 +187,7 @@ def test_the_film_is_shown_first(stored):
     assert FILM.read_bytes() == film, f"{FILM.name} is not the film that the notebook draws: run make refresh"
     assert len(film) <= 400_000
     assert stored.cells[0].attachments == {FILM.name: {"image/png": base64.b64encode(film).decode()}}
-    assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT)})" in README.read_text()
+    assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT).as_posix()})" in README.read_text(encoding="utf-8")
     (still, untimed), *moving = frames(film)
     assert untimed is None and still.tobytes() == moving[-1][0].tobytes() and len(moving) == 19
     assert [duration for _, duration in moving] == [250] * 18 + [5000]

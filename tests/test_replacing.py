@@ -1,12 +1,13 @@
 """A file of the user's is replaced whole or not at all."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 import execute
-from cells import NOTEBOOK, read
+from cells import read
 from replacing import replace
 
 
@@ -46,13 +47,15 @@ def test_a_full_disk_leaves_the_old_one(tmp_path, full_disk):
     assert os.listdir(tmp_path) == ["page.html"] and (tmp_path / "page.html").read_text() == "old and not to be lost"
 
 
-def test_refresh_on_a_full_disk_leaves_the_notebook(monkeypatch, full_disk):
-    def with_another_output(nb):
-        fresh = read()
-        fresh.cells[-1].source += " changed"
-        return fresh
-    before = NOTEBOOK.read_bytes()
-    monkeypatch.setattr(execute, "executed", with_another_output)
+def test_refresh_on_a_full_disk_leaves_the_notebook(tmp_path, monkeypatch, full_disk):
+    paths = [tmp_path / "notebook.ipynb", tmp_path / "film.png"]
+    for name, path in zip(("NOTEBOOK", "FILM"), paths):
+        shutil.copy(getattr(execute, name), path)
+        monkeypatch.setattr(execute, name, path)
+    before = [path.read_bytes() for path in paths]
+    fresh = read()
+    fresh.cells[-1].source += " changed"
+    monkeypatch.setattr(execute, "executed", lambda nb: fresh)
     with pytest.raises(OSError, match="No space left"):
         execute.refresh()
-    assert NOTEBOOK.read_bytes() == before
+    assert [path.read_bytes() for path in paths] == before and sorted(tmp_path.iterdir()) == sorted(paths)

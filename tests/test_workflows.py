@@ -14,7 +14,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 def commands(workflow):
     """Every shell command of a workflow, as one text."""
-    jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
+    jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"].values()
     return "\n".join(step["run"] for job in jobs for step in job["steps"] if "run" in step)
 
 
@@ -40,7 +40,7 @@ def test_named_files_exist(workflow):
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_pinned(workflow):
     """To a commit, with its version behind it: a tag can be moved to other code."""
-    used = re.findall(r"uses: (.*)", workflow.read_text())
+    used = re.findall(r"uses: (.*)", workflow.read_text(encoding="utf-8"))
     assert used and [each for each in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}   # v\d+\.\d+\.\d+", each)] == []
 
 
@@ -52,13 +52,13 @@ def test_ruff_finds_nothing():
 def test_the_same_as_ci_run():
     """On Linux the workflow does what .ci/run does."""
     for command in ("make test", "make everywhere"):
-        assert command in (ROOT / ".ci" / "run").read_text()
+        assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
         assert command in commands(ROOT / ".github" / "workflows" / "test.yml")
 
 
 def test_one_run_for_a_change():
     """A push to a pull request's branch doesn't start what the pull request starts; a newer push stops an older run."""
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8"))
     on = workflow[True]   # YAML 1.1 reads `on` as true
     assert on["push"]["branches"] == ["main"] and "pull_request" in on
     assert workflow["concurrency"]["cancel-in-progress"] is True

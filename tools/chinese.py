@@ -7,30 +7,15 @@ The catalogue has an entry for each text: a text cell, the alt text of a picture
 whose English has changed is marked fuzzy, and keeps its old English beside the new one.
 """
 
-import copy
 import sys
 
 import nbformat
 import polib
 
-from cells import CHINESE, NOTEBOOK, ROOT, read
+from cells import CHINESE, NOTEBOOK, ROOT, read, texts, with_texts
 from replacing import replace
 
 CATALOGUE = CHINESE.with_suffix(".po")
-TITLE = "# @title "
-
-
-def texts(nb):
-    """Every text of a notebook: {the cell's id, and what it is if not the cell itself: text}."""
-    found = {}
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            found[cell.id] = cell.source
-        elif cell.source.startswith(TITLE):
-            found[f"{cell.id}: title"] = cell.source.split("\n")[0].removeprefix(TITLE)
-        if "alt" in cell.metadata:
-            found[f"{cell.id}: alt"] = cell.metadata.alt
-    return found
 
 
 def updated(catalogue, english):
@@ -56,26 +41,13 @@ def missing(catalogue):
             if not entry.obsolete and (entry.fuzzy or not entry.msgstr)]
 
 
-def translated(nb, chinese):
-    """A notebook with other texts; where there is none, its own stands."""
-    nb = copy.deepcopy(nb)
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            cell.source = chinese.get(cell.id) or cell.source
-        if title := chinese.get(f"{cell.id}: title"):
-            cell.source = "\n".join([TITLE + title, *cell.source.split("\n")[1:]])
-        if alt := chinese.get(f"{cell.id}: alt"):
-            cell.metadata.alt = alt
-    return nb
-
-
 def load():
     return polib.pofile(str(CATALOGUE), wrapwidth=0)
 
 
 def built(english, catalogue):
     """The Chinese notebook, as the file's text."""
-    return nbformat.writes(translated(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete})) + "\n"
+    return nbformat.writes(with_texts(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete})) + "\n"
 
 
 def main():

@@ -22,7 +22,7 @@ from nbconvert import HTMLExporter
 
 import drawn
 import surroundings
-from cells import BUILD, CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read
+from cells import BUILD, CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read, texts, with_texts
 from outputs import png, same_outputs
 from replacing import replace
 
@@ -68,21 +68,20 @@ def page(nb, language="en", address=None):
             cell.source = with_mathml(cell.source)
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
                             language_code=language)
-    _, told, (other, its_name) = EDITIONS[language]
+    name, told, (other, its_name) = EDITIONS[language]
     end = "。" if language == "zh" else ". "
-    resources = {"metadata": {"name": title}, "description": f"{description}{end}{told}", "address": address,
+    resources = {"metadata": {"name": title}, "description": f"{description}{end}{told}", "address": address, "file": f"{name}.html",
                  "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
     return exporter.from_notebook_node(nb, resources)[0]
 
 
-def with_texts_of(nb, edition):
-    """An executed notebook with the texts of another edition of it."""
-    nb = copy.deepcopy(nb)
-    for cell, other in zip(nb.cells, edition.cells, strict=True):
-        cell.source = other.source
-        if "alt" in other.metadata:
-            cell.metadata.alt = other.metadata.alt
-    return nb
+def files(nb, address=None):
+    """What `make run` writes of an executed notebook: {path: content}."""
+    written = {}
+    for language, edition in {"en": nb, "zh": with_texts(nb, texts(read(CHINESE)))}.items():
+        written[BUILD / f"{EDITIONS[language][0]}.ipynb"] = nbformat.writes(edition) + "\n"
+        written[BUILD / f"{EDITIONS[language][0]}.html"] = page(edition, language, address)
+    return written
 
 
 def run():
@@ -96,11 +95,10 @@ def run():
     elif status:
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
-    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET)
-    for language, edition in {"en": nb, "zh": with_texts_of(nb, read(CHINESE))}.items():
-        name = EDITIONS[language][0]
-        replace(BUILD / f"{name}.ipynb", nbformat.writes(edition) + "\n")
-        replace(BUILD / f"{name}.html", page(edition, language, os.environ.get("PAGE_ADDRESS")))
+    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET,
+                                    progress_bar={"desc": "Executing", "unit": "cell", "disable": False})
+    for path, content in files(nb, os.environ.get("PAGE_ADDRESS")).items():
+        replace(path, content)
     print()
     for cell in nb.cells:
         if has_tag(cell, "result"):
@@ -109,6 +107,7 @@ def run():
         print(STAND_IN_NOTICE)
     english, chinese = (f"build/{name}.html" for name, *_ in EDITIONS.values())
     print(f"To read it, open {english} in a browser. To work with it: make lab.")
+    sys.stdout.reconfigure(errors="backslashreplace")   # a console may have no Chinese letters
     print(f"中文版：用浏览器打开 {chinese}，或者运行 make lab-zh。")
 
 
@@ -172,7 +171,7 @@ def unless_stopped(work):
         while concurrent.futures.wait([worker], timeout=0.2).not_done:
             pass
     except KeyboardInterrupt:
-        print("\nStopped. All files are as they were.", file=sys.stderr, flush=True)
+        print("\nStopped.", file=sys.stderr, flush=True)
         surroundings.EMPTY.cleanup()
         os._exit(130)   # the kernel sees it and ends as well
     worker.result()

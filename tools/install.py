@@ -6,7 +6,7 @@
 The exact version of every package is in tests/constraints.txt. What is installed already stays. An environment
 that can't be used, because its Python is gone or is another than the packages are for, is made anew.
 """
-# Old Pythons must be able to read this file, to say that they are too old.
+# Python 3.6 and newer must be able to read this file, to say that they are too old.
 
 import hashlib
 import os
@@ -37,8 +37,8 @@ def fault(version=sys.version_info[:2], system=platform.system(), machine=platfo
 
 
 def usable():
-    """Whether .venv has a Python that runs and that the packages are for."""
-    ask = "import sys; print(*sys.version_info[:2])"
+    """Whether .venv has pip, and a Python that runs and that the packages are for."""
+    ask = "import pip, sys; print(*sys.version_info[:2])"
     try:
         answer = subprocess.run([str(PYTHON), "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:
@@ -67,12 +67,16 @@ def install(lists):
             return 1
         if os.path.lexists(str(VENV)):
             print("The Python of .venv can't be used: making .venv anew.", flush=True)
+        if VENV.is_symlink():
+            VENV.unlink()   # what it leads to is somebody's
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode
         if made:
             return made
+    if DONE.exists():
+        DONE.unlink()   # pip may change what is installed, and be stopped
     installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists)).returncode
     if not installed:
-        DONE.write_text("\n".join(sorted(done | set(map(state, lists)))))
+        DONE.write_text("\n".join(map(state, lists)))
     return installed
 
 

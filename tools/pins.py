@@ -1,13 +1,18 @@
 """Write tests/constraints.txt: the exact version of every package, for every system. It needs uv (pip install uv).
 
     python tools/pins.py            for the versions that requirements.txt and tests/requirements.txt name
-    python tools/pins.py --newest   for the newest, which are written there and into environment.yml as well
+    python tools/pins.py --newest   for the newest, which are written there as well
+
+environment.yml gets the same versions.
 """
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+from replacing import replace
 
 ROOT = Path(__file__).resolve().parent.parent
 LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
@@ -37,17 +42,20 @@ def texts():
     return [path.read_text(encoding="utf-8") for path in LISTS]
 
 
-def newest():
-    """Put the newest versions into the lists. Of those that differ by Python, the oldest Python's comes first."""
-    compile_constraints([PIN.sub(r"\g<name>", text) for text in texts()], "--upgrade")
+def repin(paths):
+    """Put the versions of the constraints into lists. Of those that differ by Python, the oldest Python's comes first."""
     found = re.findall(r"^([\w.-]+)==([^\s;]+)", CONSTRAINTS.read_text(encoding="utf-8"), re.M)
-    for path in [*LISTS, ROOT / "environment.yml"]:
-        path.write_text(repinned(path.read_text(encoding="utf-8"), dict(reversed(found))), encoding="utf-8")
+    for path in paths:
+        replace(path, repinned(path.read_text(encoding="utf-8"), dict(reversed(found))))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] not in ([], ["--newest"]):
         sys.exit(__doc__)
+    if importlib.util.find_spec("uv") is None:
+        sys.exit("uv is missing: python -m pip install uv")
     if sys.argv[1:]:
-        newest()
+        compile_constraints([PIN.sub(r"\g<name>", text) for text in texts()], "--upgrade")
+        repin(LISTS)
     compile_constraints(texts())
+    repin([ROOT / "environment.yml"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 OWN = ["MPLBACKEND", "PYTHONOPTIMIZE", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONWARNINGS", "JUPYTER_PATH",
        "JUPYTER_PREFER_ENV_PATH"]
-EMPTY = tempfile.TemporaryDirectory(prefix="without-settings-")   # removed when this process ends
+EMPTY = tempfile.TemporaryDirectory(prefix="without-settings-", ignore_cleanup_errors=True)   # removed when this process ends
 
 
 def shut_out():

@@ -23,8 +23,7 @@ from outputs import words
 
 pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1800)]
 
-LAB = re.search(r"\$\(BIN\)/jupyter (lab .*)", (ROOT / "Makefile").read_text()).group(1).split()
-NOTEBOOK7 = ["notebook", NOTEBOOK.name]
+LAB, NOTEBOOK7 = ["lab", NOTEBOOK.name], ["notebook", NOTEBOOK.name]
 
 PROGRESS_BARS = re.compile(r"(?:\s*\d+%\|[^|\n]*\|.*)*\s*")
 # Reads the model: cells far down the page may not be drawn.
