@@ -59,12 +59,18 @@ class Place:
 
     def start(self, *args, **settings):
         return subprocess.Popen(
-            self.command(*args, **settings), env=self.environment(), cwd=self.root,
+            self.command(*args, **settings), env=self.environment(), cwd=self.root, preexec_fn=heed_ctrl_c if POSIX else None,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
 
     def command(self, *args, **settings):
         settings = json.dumps(self.settings(*args, **settings), default=str)
         return [sys.executable, __file__, self.script.__name__, settings]
+
+
+def heed_ctrl_c():
+    """In a process to be started: what runs these tests in the background may have it ignored."""
+    import signal
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

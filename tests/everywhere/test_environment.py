@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from cells import NOTEBOOK, ROOT, before, read
+from places import heed_ctrl_c
 from sandbox import copy_project
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="make and signals are POSIX's")
@@ -71,7 +72,7 @@ def test_one_line_when_a_run_is_stopped(tmp_path):
     for path in old:
         path.write_text("old")
     run = subprocess.Popen([sys.executable, "tools/execute.py", "run"], cwd=tmp_path, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, text=True, start_new_session=True)
+                           stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_ctrl_c)
     said = ""
     while "Executing:   1%" not in said:   # the kernel is at work
         assert (letter := run.stderr.read(1)), said
