@@ -82,8 +82,10 @@ def by_jupyter_execute(folder):
     if sys.platform == "linux":
         home.chmod(0o555)
         limits = small_machine
+    # Not the folder of settings that surroundings.py made: Jupyter would move it to this home folder.
+    own = {name: value for name, value in os.environ.items() if name not in ("IPYTHONDIR", "MATPLOTLIBRC")}
     jupyter("execute", "--inplace", NOTEBOOK.name, cwd=folder, preexec_fn=limits,
-            env=os.environ | {"HOME": str(home), "USERPROFILE": str(home)})
+            env=own | {"HOME": str(home), "USERPROFILE": str(home)})
     assert not list(home.iterdir()) or limits is None
     return read(folder / NOTEBOOK.name)
 
