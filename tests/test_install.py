@@ -15,8 +15,7 @@ from packaging.version import Version
 
 import install
 from cells import ROOT
-
-LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
+from install import LISTS
 
 
 def requirements(path):

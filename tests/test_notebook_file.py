@@ -74,6 +74,11 @@ def test_alt_texts_reach_the_page(stored):
     assert [cell.id for cell in code_cells(stored) if draws(cell) and cell.metadata.alt not in html] == []
 
 
+def loaded(html):
+    """What a page would fetch from elsewhere."""
+    return re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html)
+
+
 def test_the_page_says_what_it_is(stored):
     """To search engines, and with a picture to those who share its address; it loads nothing from anywhere."""
     head = page(stored, address="https://example.org/course/").split("</head>")[0]
@@ -82,7 +87,7 @@ def test_the_page_says_what_it_is(stored):
     assert told["og:image"] == "https://example.org/course/hidden-units.png" and 50 < len(told["description"]) < 160
     html = page(stored)
     assert "og:image" not in html
-    assert re.findall(r'<(?:link|script|img|iframe)\b[^>]*?(?:src|href)="(?!data:)', html) == []
+    assert loaded(html) == []
 
 
 def test_every_code_cell_is_introduced(stored):

@@ -20,6 +20,11 @@ def read(path=NOTEBOOK):
     return nbformat.read(path, as_version=4)
 
 
+def as_text(nb):
+    """A notebook as its file holds it."""
+    return nbformat.writes(nb) + "\n"
+
+
 def code_cells(nb):
     return [cell for cell in nb.cells if cell.cell_type == "code"]
 

@@ -9,10 +9,9 @@ whose English has changed is marked fuzzy, and keeps its old English beside the 
 
 import sys
 
-import nbformat
 import polib
 
-from cells import CHINESE, NOTEBOOK, ROOT, read, texts, with_texts
+from cells import CHINESE, NOTEBOOK, ROOT, as_text, read, texts, with_texts
 from replacing import replace
 
 CATALOGUE = CHINESE.with_suffix(".po")
@@ -47,7 +46,7 @@ def load():
 
 def built(english, catalogue):
     """The Chinese notebook, as the file's text."""
-    return nbformat.writes(with_texts(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete})) + "\n"
+    return as_text(with_texts(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete}))
 
 
 def main():

@@ -22,16 +22,16 @@ from nbconvert import HTMLExporter
 
 import drawn
 import surroundings
-from cells import BUILD, CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read, texts, with_texts
+from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
 from outputs import png, same_outputs
 from replacing import replace
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what the notebook and README open with
-# The editions by language: the files of build/ without their suffix, what search engines say, and the link to the other.
+# The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, and the link to the other.
 EDITIONS = {
-    "en": (NOTEBOOK.stem, "Build a network with one hidden layer, train it in seconds, look into it, and write digits "
+    "en": (NOTEBOOK.stem, ". Build a network with one hidden layer, train it in seconds, look into it, and write digits "
                           "for it to read.", ("zh", "中文版")),
-    "zh": (f"{NOTEBOOK.stem}.zh", "搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
+    "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
               ("en", "English"))}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
@@ -69,8 +69,7 @@ def page(nb, language="en", address=None):
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
                             language_code=language)
     name, told, (other, its_name) = EDITIONS[language]
-    end = "。" if language == "zh" else ". "
-    resources = {"metadata": {"name": title}, "description": f"{description}{end}{told}", "address": address, "file": f"{name}.html",
+    resources = {"metadata": {"name": title}, "description": description + told, "address": address, "file": f"{name}.html",
                  "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
     return exporter.from_notebook_node(nb, resources)[0]
 
@@ -79,7 +78,7 @@ def files(nb, address=None):
     """What `make run` writes of an executed notebook: {path: content}."""
     written = {}
     for language, edition in {"en": nb, "zh": with_texts(nb, texts(read(CHINESE)))}.items():
-        written[BUILD / f"{EDITIONS[language][0]}.ipynb"] = nbformat.writes(edition) + "\n"
+        written[BUILD / f"{EDITIONS[language][0]}.ipynb"] = as_text(edition)
         written[BUILD / f"{EDITIONS[language][0]}.html"] = page(edition, language, address)
     return written
 
@@ -160,7 +159,7 @@ def refresh():
     nb = refreshed(stored, executed(stored))
     film = picture(nb, "hidden-units")
     nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(film).decode()}}
-    replace(NOTEBOOK, nbformat.writes(nb) + "\n")
+    replace(NOTEBOOK, as_text(nb))
     replace(FILM, film)
 
 

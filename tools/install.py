@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 DONE = VENV / "installed"   # a line for each list of packages that is installed
+LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 
 
@@ -84,6 +85,6 @@ if __name__ == "__main__":
     if sys.argv[1:] not in ([], ["--tests"]):
         sys.exit(__doc__)
     try:
-        sys.exit(install([ROOT / "requirements.txt"] + [ROOT / "tests" / "requirements.txt"] * len(sys.argv[1:])))
+        sys.exit(install(LISTS if sys.argv[1:] else LISTS[:1]))
     except KeyboardInterrupt:
         sys.exit("\nStopped: run it again to go on.")

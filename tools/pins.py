@@ -10,13 +10,10 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+from install import CONSTRAINTS, LISTS, ROOT
 from replacing import replace
 
-ROOT = Path(__file__).resolve().parent.parent
-LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
-CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 PIN = re.compile(r"^(?P<before>[ -]*)(?P<name>[\w.-]+)(?P<sign>==?)[\w.+]+$", re.M)
 CONDA_NAMES = {"pytorch": "torch"}
 
