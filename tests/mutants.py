@@ -98,6 +98,13 @@ BY_HAND = [
     ("batched-mnist", ".unsqueeze(1)", ".transpose(1, 2).unsqueeze(1)"),
     ("batched-mnist", ".unsqueeze(1)", ".unsqueeze(1).clone()"),
     ("batched-mnist", "self.labels.index_select(0, index)", "self.labels.index_select(0, index).roll(1)"),
+    ("batched-mnist", "[:len(self)]", ""),
+    ("batched-mnist", "[:len(self)]", "[1:len(self)]"),
+    ("batched-mnist", "split(self.batch_size)", "split(self.batch_size + 1)"),
+    ("batched-mnist", "torch.tensor(list(self.sampler))", "torch.tensor(sorted(self.sampler))"),
+    # It would draw its order before the loader draws its own number.
+    ("batched-mnist", "yield from torch.tensor(list(self.sampler)).split(self.batch_size)[:len(self)]",
+     "return iter(torch.tensor(list(self.sampler)).split(self.batch_size)[:len(self)])"),
     ("batched-mnist", "drop_last=False", "drop_last=True"),
     ("batched-mnist", "sampler=batches, batch_size=None", "batch_sampler=batches"),
     ("batched-check", "batched_dataset, batch_size, train_sampler", "batched_dataset, batch_size, val_sampler"),

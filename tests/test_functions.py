@@ -28,15 +28,16 @@ from hypothesis import strategies as st
 from IPython.display import HTML
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import (
-    DataLoader, RandomSampler, SequentialSampler, SubsetRandomSampler, TensorDataset, WeightedRandomSampler)
+    BatchSampler, DataLoader, RandomSampler, SequentialSampler, SubsetRandomSampler, TensorDataset,
+    WeightedRandomSampler)
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from cells import ROOT, code_cells, has_tag, read
 from notebook_names import (
-    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy, deep_model, draw_a_digit, drift,
-    evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit, split_indices, step_by_hand,
-    to_device, train, trials)
+    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, TensorBatchSampler, accuracy, deep_model,
+    draw_a_digit, drift, evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit,
+    split_indices, step_by_hand, to_device, train, trials)
 
 pytestmark = pytest.mark.usefixtures("notebook_precision")
 CPU = torch.device("cpu")
@@ -286,7 +287,19 @@ def test_the_dataset_is_asked_for_whole_batches():
             return torch.zeros(len(index)), torch.zeros(len(index))
 
     assert len(list(make_loader(Asked(), 4, range(10)))) == 3
-    assert asked == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert all(isinstance(index, torch.Tensor) for index in asked)
+    assert [index.tolist() for index in asked] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("n", [0, 3, 8, 10])
+def test_batches_of_indices_are_pytorch_s(n, drop_last):
+    ours, theirs = [kind(SequentialSampler(range(n)), 4, drop_last) for kind in (TensorBatchSampler, BatchSampler)]
+    assert [batch.tolist() for batch in ours] == list(theirs) and len(ours) == len(theirs)
+
+
+def test_an_empty_sampler_gives_no_batch():
+    assert list(make_loader(BatchedMNIST(TINY), 4, SubsetRandomSampler([]))) == []
 
 
 def test_batches_differ_from_pass_to_pass():
