@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 PATIENCE = 30   # seconds in all after which a contender that has done two epochs sits out the remaining rounds
 FEWER = 4       # epochs with all threads, which can take long: threads that share a busy core wait for each other
-DDP_SIZES = [(32, 100), (128, 100), (512, 100), (32, 1000)]   # hidden and batch size of examples/ddp.py
+DDP_SIZES = [(32, 100), (512, 100), (32, 1000), (512, 1000)]   # hidden and batch size of examples/ddp.py
 SIZES = [(hidden, 100) for hidden in (32, 128, 512, 2048, 4096)] + [(32, batch) for batch in (10, 1000, 10_000)]
 PACKAGES = ["torch", "torchvision", "jax", "scikit-learn", "keras", "lightning", "skorch", "fastai", "numpy"]
 
@@ -112,24 +112,27 @@ def ddp_seconds(processes, hidden, batch, folder):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
                HERE / "ddp_with.py", str(hidden), str(batch), "4"]
     moments = []
-    with subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}) as process:
+    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(
+            command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=log,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}) as process:
         for line in process.stdout:
             if line.startswith("epoch"):
                 moments.append(time.perf_counter())
-        problem = process.stderr.read()
-    if process.returncode:
-        sys.exit(f"examples/ddp.py stopped:\n{problem[-3000:]}")
+        if process.wait():
+            log.seek(0)
+            sys.exit(f"examples/ddp.py stopped:\n{log.read()[-3000:]}")
     return [round(after - before, 4) for before, after in zip(moments, moments[1:])]
 
 
 def two_processes():
-    """examples/ddp.py with one process and with two, by hidden and batch size."""
+    """examples/ddp.py with one process and with two, twice in turn, by hidden and batch size."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:   # it saves its weights where it is started
         for hidden, batch in DDP_SIZES:
-            rows.append({"hidden": hidden, "batch": batch,
-                         **{str(n): ddp_seconds(n, hidden, batch, folder) for n in (1, 2)}})
+            row = {"hidden": hidden, "batch": batch, "1": [], "2": []}
+            for processes in (1, 2, 1, 2):
+                row[str(processes)] += ddp_seconds(processes, hidden, batch, folder)
+            rows.append(row)
             print(f"two processes, hidden size {hidden}, batch size {batch}", flush=True)
     return rows
 

@@ -4,8 +4,7 @@
 
 FOLDER holds them as their authors give them away (README.md says where): nn_tutorial.ipynb,
 Activation_Functions.ipynb, 03_pytorch_computer_vision.ipynb and its helper_functions.py. One that isn't there is left
-out. Each is executed in an empty folder with MNIST in it. What they would download is changed, and nothing else but
-what is listed here.
+out. Each is executed in an empty folder with MNIST in it; `changes` lists everything that is changed in them.
 """
 
 import datetime
@@ -76,11 +75,13 @@ def prepare(folder, notebooks):
 def execute(tutorial, file, folder):
     """Execute a copy. Returns seconds to the first trained model and to the end, and the accuracy."""
     nb = nbformat.read(file, as_version=4)
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            for was, becomes in tutorial.changes:
-                cell.source = cell.source.replace(was, becomes)
-    cell = next((cell for cell in nb.cells if cell.source.rstrip().endswith(tutorial.first_trained)), None)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    for was, becomes in tutorial.changes:
+        if not any(was in cell.source for cell in code):
+            sys.exit(f"{file} has no {was!r}: it is of another version.")
+        for cell in code:
+            cell.source = cell.source.replace(was, becomes)
+    cell = next((cell for cell in code if cell.source.rstrip().endswith(tutorial.first_trained)), None)
     if cell is None:
         sys.exit(f"{file} has no cell that ends with {tutorial.first_trained!r}: it is of another version.")
     cell.source += f"\n{tutorial.indent}globals().setdefault('first_trained', __import__('time').time())"
@@ -99,7 +100,7 @@ def execute(tutorial, file, folder):
 
 def table(results):
     lines = [f"{results['date']}, in the environment of `make bench`, one run each.", "",
-             "| | first model trained after | end after | accuracy of its best or last model |", "|---|---|---|---|"]
+             "| | first model trained after | end after | accuracy |", "|---|---|---|---|"]
     for tutorial in TUTORIALS:
         if tutorial.name in results:
             run = results[tutorial.name]

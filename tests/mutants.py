@@ -221,6 +221,8 @@ BY_HAND = [
     ("draw-a-digit", " * ink[ink > 0][:, None]).sum(dim=0) / ink.sum()", ").mean(dim=0)"),
     ("draw-a-digit", "left + side - ink.shape[1]", "left + side - ink.shape[0]"),
     ("draw-a-digit", "[-left, left", "[-top, left"),
+    ("draw-a-digit", "F.pad(ink, [-left, left + side - ink.shape[1], -top, top + side - ink.shape[0]])",
+     "F.pad(ink, [side] * 4)[top + side:, left + side:][:side, :side]"),   # the same, in much more memory
     ("draw-a-digit", '28, mode="area")[0, 0]', '28, mode="nearest")[0, 0]'),
     ("draw-a-digit", "[prepare_digit(seven), F.avg_pool2d(seven[None], 3)[0]]", "[F.avg_pool2d(seven[None], 3)[0], prepare_digit(seven)]"),
     ("draw-a-digit", "plt.imsave(file, images[0]", "plt.imsave(file, images[1]"),

@@ -739,7 +739,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_prepare_digit_makes_nothing_large():
-    """Large windows, made between small results that stay, fragmented the memory: 1,797 images took 730 MB."""
+    """Large windows freed between small results that are kept fragment the memory, by hundreds of MB in section 7."""
     ink = four(size=5)
     with Largest() as largest:
         prepare_digit(ink)
