@@ -4,8 +4,8 @@
 # make zh          build the Chinese edition from the notebook and zh/04-feedforward-nn.po
 # make test        the checks (three minutes)
 # make everywhere  the notebook in other places and programs, and a sample of mutants (ten to fifteen minutes)
-# make matrix      the whole notebook in every way that this machine can run it (an hour the first time)
-# make mutants     change the code in small ways: does a check notice? (an hour)
+# make matrix      the whole notebook in every way that this machine can run it (an hour or more)
+# make mutants     change the code in small ways: does a check notice? (an hour or more)
 # make bench       compare with other libraries: benchmarks/README.md
 PYTHON ?= python3
 BIN := .venv/bin
