@@ -21,6 +21,7 @@ import psutil
 
 from contenders import CONTENDERS, EPOCHS, ROOT
 from draw import draw
+from replacing import replace
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -29,6 +30,12 @@ FEWER = 4       # epochs with all threads, which can take long: threads that sha
 DDP_SIZES = [(32, 100), (512, 100), (32, 1000), (512, 1000)]   # hidden and batch size of examples/ddp.py
 SIZES = [(hidden, 100) for hidden in (32, 128, 512, 2048, 4096)] + [(32, batch) for batch in (10, 1000, 10_000)]
 PACKAGES = ["torch", "torchvision", "jax", "scikit-learn", "keras", "lightning", "skorch", "fastai", "numpy"]
+
+
+def stop(name, log):
+    """End, with the last lines that a process wrote before it stopped."""
+    log.seek(0)
+    sys.exit(f"{name} stopped:\n{log.read()[-3000:]}")
 
 
 class Contender:
@@ -47,8 +54,7 @@ class Contender:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            self.log.seek(0)
-            sys.exit(f"{self.name} stopped:\n{self.log.read()[-3000:]}")
+            stop(self.name, self.log)
         return json.loads(line)
 
     def turn(self):
@@ -119,8 +125,7 @@ def ddp_seconds(processes, hidden, batch, folder):
             if line.startswith("epoch"):
                 moments.append(time.perf_counter())
         if process.wait():
-            log.seek(0)
-            sys.exit(f"examples/ddp.py stopped:\n{log.read()[-3000:]}")
+            stop("examples/ddp.py", log)
     return [round(after - before, 4) for before, after in zip(moments, moments[1:])]
 
 
@@ -242,7 +247,7 @@ def measure():
             print(f"\n{part}", flush=True)
             results[part] = measured()
             results["minutes"] = round((time.perf_counter() - start) / 60, 1)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            replace(RESULTS, json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

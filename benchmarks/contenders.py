@@ -82,7 +82,7 @@ def trimmed(dtype, data, hidden, batch, turn):
     import torch
     torch.set_default_dtype(getattr(torch, dtype))
     images, labels, train, valid = tensors(data)
-    images = images[:, images[train].amax(dim=0) > 0].contiguous()
+    images = images[:, images[train].amax(dim=0) > 0]
     model = network(hidden)
     w1, b1, w2, b2 = [parameter.detach() for parameter in model.parameters()]
     w1 = model[0].weight.data = w1[:, :images.shape[1]] / 255   # random, so any of them will do

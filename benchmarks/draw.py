@@ -112,7 +112,6 @@ def epoch_picture(results):
     ax.set(xscale="log", yticks=range(len(names)), yticklabels=names, xlabel="seconds per epoch (median and quartiles)",
            title="An epoch of 48,000 images, with validation on 12,000")
     ax.set_xticks(SECONDS, SECONDS)
-    ax.set_xlim(0.08, 5.5)
     ax.minorticks_off()
     ax.grid(axis="x", color="#dddddd")
     ax.legend()

@@ -24,6 +24,7 @@ from nbclient import NotebookClient
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from cells import NOTEBOOK, ROOT
 from marked import write_part
+from replacing import replace
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "tutorials.json"
@@ -120,7 +121,7 @@ def main(notebooks):
             prepare(Path(folder), notebooks)
             results[tutorial.name] = execute(tutorial, file, folder)
         print(tutorial.name, results[tutorial.name], flush=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    replace(RESULTS, json.dumps(results, indent=1) + "\n")
     write_part(HERE / "README.md", "tutorials", table(results))
 
 
