@@ -162,9 +162,9 @@ def part_of(cell, heading):
     if "import torch\n" in cell.source:
         return "imports"
     if heading.startswith("6."):
-        return "time and rounding (section 6)"
+        return "experiments (section 6)"
     if heading.startswith("7."):
-        return "experiments (section 7)"
+        return "time and rounding (section 7)"
     if "plt.show()" in cell.source or "display(" in cell.source:
         return "pictures"
     if heading.startswith("1."):

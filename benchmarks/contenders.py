@@ -34,6 +34,11 @@ def notebook(dtype, hidden, batch):
     return names
 
 
+def samplers(nb, data):
+    """The notebook's: the training images in a new order each time, the validation images as they come."""
+    return nb["SubsetRandomSampler"](data["train"].tolist()), data["valid"].tolist()
+
+
 def fit_in_turns(nb, train_dl, valid_dl, turn):
     """Train with the notebook's `fit`, one epoch a turn."""
     model = nb["MnistModel"](784, nb["hidden_size"], 10)
@@ -46,16 +51,14 @@ def fit_in_turns(nb, train_dl, valid_dl, turn):
 def plain_loader(dtype, data, hidden, batch, turn):
     nb = notebook(dtype, hidden, batch)
     dataset = nb["load_mnist"](ROOT / "data")
-    train_dl, valid_dl = [nb["DataLoader"](dataset, batch, sampler=nb["SubsetRandomSampler"](data[part].tolist()))
-                          for part in ("train", "valid")]
+    train_dl, valid_dl = [nb["DataLoader"](dataset, batch, sampler=sampler) for sampler in samplers(nb, data)]
     fit_in_turns(nb, train_dl, valid_dl, turn)
 
 
 def notebook_loop(dtype, data, hidden, batch, turn):
     nb = notebook(dtype, hidden, batch)
     dataset = nb["BatchedMNIST"](nb["load_mnist"](ROOT / "data"))
-    loaders = [nb["make_loader"](dataset, batch, nb["SubsetRandomSampler"](data[part].tolist()))
-               for part in ("train", "valid")]
+    loaders = [nb["make_loader"](dataset, batch, sampler) for sampler in samplers(nb, data)]
     train_dl, valid_dl = [nb["DeviceDataLoader"](loader, nb["device"]) for loader in loaders]
     fit_in_turns(nb, train_dl, valid_dl, turn)
 

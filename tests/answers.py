@@ -74,21 +74,33 @@ def check_top_two(s, printed):
     assert s["top_two"](outputs, labels) == (higher < 2).double().mean()
 
 
-def check_gradients(s, printed):
-    no_ink = s["xb"].cpu().flatten(1).amax(dim=0) == 0
-    assert s["gradients"].shape == (784,) and no_ink.any()
-    assert (s["gradients"][no_ink] == 0).all() and (s["gradients"][~no_ink] > 0).any()
-
-
-def check_average(s, printed):
-    assert [len(yb) for xb, yb in s["large_dl"]] == [700] * 17 + [100] and len(s["values"]) == 18
-    usual = s["evaluate"](s["model"], s["F"].cross_entropy, s["valid_dl"], s["accuracy"])[2]
-    assert math.isclose(s["fair"], usual) and 0 < abs(s["plain"] - s["fair"]) < 0.005
-    assert printed == f"plain average {s['plain']:.5f}, by size {s['fair']:.5f}\n"
-
-
 def check_learning_rate(s, printed):
     assert s["values"][-1] < 0.2 and printed.endswith("hidden values above zero: 0\n")
+
+
+def check_one_batch(s, printed):
+    learned, capped = s["one_batch_losses"]
+    assert learned < 0.05 and capped > 1.46
+    right, doubled = printed.splitlines()
+    steps = re.fullmatch(r"MnistModel: accuracy 1.00 first after (\d+) steps, loss 0.0\d+", right)[1]
+    assert 20 < int(steps) < 120   # "some dozens"
+    assert doubled.startswith("SoftmaxModel: accuracy ") and doubled.endswith(f", loss {capped:.4f}")
+
+
+def check_steady(s, printed):
+    assert s["same_losses"] == s["losses"]
+    steady, fine = s["steady_losses"], s["fine_losses"]
+    assert min(steady) > max(fine) and steady != sorted(steady) and steady != sorted(steady, reverse=True)
+    assert s["steady_metrics"][-1] < s["fine_metrics"][-1]
+
+
+def check_gradients(s, printed):
+    no_ink = s["xb"].cpu().flatten(1).amax(dim=0) == 0   # in this batch
+    assert s["gradients"].shape == (784,) and no_ink.any()
+    assert (s["gradients"][no_ink] == 0).all() and (s["gradients"][~no_ink] > 0).any()
+    assert printed == "72 pixels without ink, weights unchanged: True\n"
+    changed = (s["trial"].linear1.weight != s["model"].linear1.weight).any(dim=0).cpu()
+    assert s["torch"].equal(changed, ~s["no_ink"])   # every other pixel's weights have changed
 
 
 def check_zeros(s, printed):
@@ -99,15 +111,6 @@ def check_zeros(s, printed):
 
 def check_sigmoid(s, printed):
     assert 0.85 < s["values"][1] < s["all_metrics"][2]
-
-
-def check_softmax(s, printed):
-    assert s["double_losses"][-1] > 1.46 and 0.85 < s["values"][1] < s["all_metrics"][2]
-
-
-def check_one_batch(s, printed):
-    learned, capped = s["one_batch_losses"]
-    assert learned < 0.05 and capped > 1.46 and printed.startswith("MnistModel: accuracy 1.00")
 
 
 def check_adam(s, printed):
@@ -136,6 +139,14 @@ def check_few_images(s, printed):
 def check_vote(s, printed):
     assert s["together"] > max(s["singles"]) and len(set(s["singles"])) == 3
     assert printed.endswith(f" together {s['together']:.4f}\n")
+
+
+def check_convolution(s, printed):
+    ours, convolutional = s["convolution_scores"].values()
+    assert 0.91 < ours < 0.92 and 0.95 < convolutional < 0.96
+    assert [line.split(", acc")[0] for line in printed.splitlines()] == [
+        "ours, 256 units: 203,530 parameters", "convolutional: 4,266 parameters"]
+    assert s["trial"](s["xb"][:2]).shape == (2, 10)
 
 
 def check_cifar(s, printed):

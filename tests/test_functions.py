@@ -5,7 +5,6 @@ import base64
 import builtins
 import collections
 import copy
-import functools
 import inspect
 import io
 import math
@@ -28,15 +27,15 @@ from hypothesis import strategies as st
 from IPython.display import HTML
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import (
-    BatchSampler, DataLoader, RandomSampler, SequentialSampler, SubsetRandomSampler, TensorDataset,
-    WeightedRandomSampler)
+    BatchSampler, ConcatDataset, DataLoader, DistributedSampler, RandomSampler, SequentialSampler, Subset,
+    SubsetRandomSampler, TensorDataset, WeightedRandomSampler, random_split)
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from cells import ROOT, code_cells, has_tag, read
 from notebook_names import (
-    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, TensorBatchSampler, accuracy, deep_model,
-    draw_a_digit, drift, evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit,
+    NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy, deep_model, draw_a_digit,
+    drift, evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit,
     split_indices, step_by_hand, to_device, train, trials)
 
 pytestmark = pytest.mark.usefixtures("notebook_precision")
@@ -70,12 +69,13 @@ def foreign_names(sources):
     own = {symbol.get_name() for source in sources for symbol in tables(source)[0].get_symbols()
            if symbol.is_assigned() or symbol.is_imported()}
     used = {symbol.get_name() for source in sources for i, table in enumerate(tables(source))
-            for symbol in table.get_symbols() if symbol.is_referenced() and (i == 0 or symbol.is_global())}
+            for symbol in table.get_symbols()
+            if symbol.is_referenced() and (i == 0 or symbol.is_global())}
     return sorted(used - own - set(dir(builtins)))
 
 
 def test_definitions_get_what_they_use_as_arguments():
-    """A reader can take one of them elsewhere: it needs imports and other definitions, and no cell that ran."""
+    """A reader can take one of them elsewhere: it needs imports and other definitions, no cell that ran."""
     assert foreign_names([cell.source for cell in code_cells(read()) if has_tag(cell, "definition")]) == []
 
 
@@ -111,7 +111,8 @@ def some_mnist(monkeypatch):
 
 
 def test_mnist_is_torchvision_s(some_mnist, tmp_path, capsys):
-    assert load_mnist(tmp_path) is some_mnist[True] and load_mnist(str(tmp_path), train=False) is some_mnist[False]
+    assert load_mnist(tmp_path) is some_mnist[True]
+    assert load_mnist(str(tmp_path), train=False) is some_mnist[False]
     assert capsys.readouterr().out == ""
 
 
@@ -139,10 +140,12 @@ def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("errors, advice", [
-    ([RuntimeError("Error downloading x.gz:\nTried https://example.org/x.gz, got:\nno route"), ConnectionResetError("reset"), TimeoutError("timed out")],
+    ([RuntimeError("Error downloading x.gz:\nTried https://example.org/x.gz, got:\nno route"),
+      ConnectionResetError("reset"), TimeoutError("timed out")],
      "Check the connection"),
-    ([PermissionError(13, "Permission denied"), OSError(28, "No space left on device"), FileExistsError(17, "File exists"),
-      PermissionError(13, "Permission denied", "/home/downloads/MNIST"), MemoryError("no room")],
+    ([PermissionError(13, "Permission denied"), OSError(28, "No space left on device"),
+      FileExistsError(17, "File exists"), PermissionError(13, "Permission denied", "/home/downloads/MNIST"),
+      MemoryError("no room")],
      "Make room, or choose another data_root,")])
 def test_why_it_can_t_be_had(monkeypatch, tmp_path, errors, advice):
     for error in errors:
@@ -162,7 +165,8 @@ def test_a_file_in_the_folder_s_place(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\0\0\x08\3" + bytes(100), b"\0\0\x08\1" + bytes(100)])
 @pytest.mark.parametrize("folder, names", [
-    ("raw", [f"{part}-{kind}" for part in ("train", "t10k") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]),
+    ("raw", [f"{part}-{kind}" for part in ("train", "t10k")
+             for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]),
     ("processed", ["training.pt", "test.pt"])])
 def test_files_that_torchvision_can_t_read(tmp_path, folder, names, content):
     """They break it in as many ways as there are: all are told as one."""
@@ -214,9 +218,10 @@ def test_split_is_random_and_repeatable():
     assert max(splits[0][1]) > 900
 
 
+# A count below zero or over n can't be cut off; NaN can't be rounded.
 @pytest.mark.parametrize("val_pct", [-0.1, 1.1, 20, math.nan])
 def test_split_wants_a_fraction(val_pct):
-    with pytest.raises(ValueError, match="fraction from 0 to 1"):
+    with pytest.raises((RuntimeError, ValueError)):
         split_indices(10, val_pct)
 
 
@@ -241,17 +246,20 @@ def test_one_image_is_torchvision_s(index):
     assert torch.equal(image, expected) and label == its_label and label.shape == ()
 
 
-@pytest.mark.parametrize("indices", [[4, 0, 7], [2], torch.tensor([1, 1]), list(range(N_TINY))], ids=str)
+@pytest.mark.parametrize("indices", [[4, 0, 7], [2], [], torch.tensor([1, 1]), list(range(N_TINY))], ids=str)
 def test_a_whole_batch_at_once(indices):
     dataset = BatchedMNIST(TINY)
-    images, labels = dataset[indices]
-    assert len(dataset) == N_TINY and images.dtype == torch.float64
-    assert torch.equal(images, torch.stack([TINY[i][0] for i in indices])) and labels.tolist() == list(indices)
+    for images, labels in (dataset[indices], dataset.__getitems__(indices)):
+        assert images.dtype == torch.float64 and images.shape == (len(indices), 1, 3, 4)
+        assert all(torch.equal(image, TINY[i][0]) for image, i in zip(images, indices, strict=True))
+        assert labels.tolist() == list(indices)
+    assert len(dataset) == N_TINY
 
 
 def test_the_data_is_held_once():
     batched = BatchedMNIST(TINY)
-    assert batched.images.data_ptr() == TINY.data.data_ptr() and batched.labels.data_ptr() == TINY.targets.data_ptr()
+    assert batched.images.data_ptr() == TINY.data.data_ptr()
+    assert batched.labels.data_ptr() == TINY.targets.data_ptr()
 
 
 def passed(loader, seed=3):
@@ -265,41 +273,62 @@ def same_batches(batches, others):
         for x, y in zip(batch, other, strict=True))
 
 
-@pytest.mark.parametrize("make_sampler", [
-    lambda: SequentialSampler(TINY), lambda: RandomSampler(TINY), lambda: RandomSampler(TINY, True, 30),
-    lambda: SubsetRandomSampler([8, 2, 4, 5, 9]), lambda: WeightedRandomSampler([1.0, 2.0] * 5 + [3.0], 25),
-    lambda: range(N_TINY), lambda: [3, 1, 4, 1, 5, 9, 2]],
-    ids=["sequential", "random", "with replacement", "subset", "weighted", "range", "list"])
-def test_batches_are_those_of_the_plain_loader(make_sampler):
-    """From the same seed, with any of PyTorch's samplers; the last one may be smaller."""
-    ours, plain = make_loader(BatchedMNIST(TINY), 4, make_sampler()), DataLoader(TINY, 4, sampler=make_sampler())
-    assert len(ours) == len(plain) and len(make_sampler()) % 4
+def first_part(dataset):
+    return random_split(dataset, [6, 5], torch.Generator().manual_seed(0))[0]
+
+
+SAMPLERS = {   # of eleven images
+    "sequential": SequentialSampler, "random": RandomSampler, "list": lambda data: [3, 1, 4, 1, 5, 9, 2],
+    "range": lambda data: range(N_TINY), "with replacement": lambda data: RandomSampler(data, True, 30),
+    "subset": lambda data: SubsetRandomSampler([8, 2, 4, 5, 9]),
+    "weighted": lambda data: WeightedRandomSampler([1.0, 2.0] * 5 + [3.0], 25),
+    "distributed": lambda data: DistributedSampler(data, num_replicas=2, rank=1)}
+DATASETS = {   # (ours, plain)
+    "Subset": [Subset(data, [9, 3, 5, 0, 7]) for data in (BatchedMNIST(TINY), TINY)],
+    "random_split": [first_part(data) for data in (BatchedMNIST(TINY), TINY)],
+    "ConcatDataset": [ConcatDataset([data, first_part(data)]) for data in (BatchedMNIST(TINY), TINY)],
+    "TensorDataset": [TensorDataset(TINY.data, TINY.targets)] * 2, "MNIST": [TINY] * 2}
+
+
+@pytest.mark.parametrize("ours, plain, sampler", [
+    *(pytest.param(BatchedMNIST(TINY), TINY, sampler, id=name) for name, sampler in SAMPLERS.items()),
+    *(pytest.param(*pair, RandomSampler, id=name) for name, pair in DATASETS.items())])
+def test_batches_are_those_of_the_plain_loader(ours, plain, sampler):
+    """From the same seed; the last one may be smaller."""
+    loader, plain_loader = make_loader(ours, 4, sampler(ours)), DataLoader(plain, 4, sampler=sampler(plain))
+    assert len(loader) == len(plain_loader) and len(sampler(plain)) % 4
     for seed in (3, 4):
-        assert same_batches(passed(ours, seed), passed(plain, seed))
+        assert same_batches(passed(loader, seed), passed(plain_loader, seed))
 
 
-def test_the_dataset_is_asked_for_whole_batches():
+def test_batches_may_come_from_a_batch_sampler():
+    batches = [BatchSampler(RandomSampler(TINY), 4, drop_last=True) for _ in range(2)]
+    ours = make_loader(BatchedMNIST(TINY), None, batches[0])
+    assert same_batches(passed(ours), passed(DataLoader(TINY, batch_sampler=batches[1]))) and len(ours) == 2
+
+
+@pytest.mark.parametrize("part, of_it", [
+    (lambda data: data, range(10)), (lambda data: Subset(data, range(1, N_TINY)), range(1, 11)),
+    (first_part, first_part(range(N_TINY)).indices),
+    (lambda data: Subset(first_part(data), [5, 1]), [first_part(range(N_TINY)).indices[i] for i in (5, 1)])],
+    ids=["all", "Subset", "random_split", "part of a part"])
+def test_the_dataset_is_asked_for_whole_batches(part, of_it):
+    """Once for each, and for nothing else."""
     asked = []
 
-    class Asked:
+    class Asked(BatchedMNIST):
         def __getitem__(self, index):
             asked.append(index)
-            return torch.zeros(len(index)), torch.zeros(len(index))
+            return super().__getitem__(index)
 
-    assert len(list(make_loader(Asked(), 4, range(10)))) == 3
-    assert all(isinstance(index, torch.Tensor) for index in asked)
-    assert [index.tolist() for index in asked] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-
-
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("n", [0, 3, 8, 10])
-def test_batches_of_indices_are_pytorch_s(n, drop_last):
-    ours, theirs = [kind(SequentialSampler(range(n)), 4, drop_last) for kind in (TensorBatchSampler, BatchSampler)]
-    assert [batch.tolist() for batch in ours] == list(theirs) and len(ours) == len(theirs)
+    assert len(list(make_loader(part(Asked(TINY)), 4, range(len(of_it))))) == len(asked)
+    assert asked == [[*of_it[i:i + 4]] for i in range(0, len(of_it), 4)]
 
 
-def test_an_empty_sampler_gives_no_batch():
-    assert list(make_loader(BatchedMNIST(TINY), 4, SubsetRandomSampler([]))) == []
+@pytest.mark.parametrize("sampler", [[], range(0), SubsetRandomSampler([]), SequentialSampler([])])
+def test_an_empty_sampler_is_refused(sampler):
+    with pytest.raises(ValueError, match="nothing to load"):
+        make_loader(BatchedMNIST(TINY), 4, sampler)
 
 
 def test_batches_differ_from_pass_to_pass():
@@ -313,12 +342,12 @@ def test_the_dataset_pickles():
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")   # Python's warning of any fork
-@pytest.mark.parametrize("start", [way for way in ("fork", "spawn") if way in multiprocessing.get_all_start_methods()])
+@pytest.mark.parametrize("start", sorted({"fork", "spawn"} & {*multiprocessing.get_all_start_methods()}))
 def test_batches_from_a_worker_process(start):
     torch.set_default_dtype(torch.float32)   # what a new process has
     ours = make_loader(BatchedMNIST(TINY), 4, SubsetRandomSampler(range(N_TINY)))
-    by_worker = DataLoader(ours.dataset, sampler=ours.sampler, batch_size=ours.batch_size, num_workers=1,
-                           multiprocessing_context=start)
+    by_worker = DataLoader(ours.dataset, ours.batch_size, sampler=ours.sampler, collate_fn=ours.collate_fn,
+                           num_workers=1, multiprocessing_context=start)
     assert same_batches(passed(by_worker), passed(ours))
 
 
@@ -359,10 +388,12 @@ class Refusing(TorchDispatchMode):
 @pytest.mark.parametrize("available, refused, error, in_64_bits, in_32_bits", [
     (False, None, None, "cpu", "cpu"),
     (True, None, None, "meta", "meta"),
-    # As Apple's accelerator refuses, and Intel's: one makes no such numbers, the other computes nothing with them.
-    (True, aten.ones.default, TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework "
-                                        "doesn't support float64. Please use float32 instead."), "cpu", "meta"),
-    (True, aten.add.Tensor, RuntimeError("Required aspect fp64 is not supported on the device"), "cpu", "meta")],
+    # As Apple's accelerator refuses, and Intel's: one makes no such numbers, the other can't use them.
+    (True, aten.ones.default,
+     TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework "
+               "doesn't support float64. Please use float32 instead."), "cpu", "meta"),
+    (True, aten.add.Tensor,
+     RuntimeError("Required aspect fp64 is not supported on the device"), "cpu", "meta")],
     ids=["none", "64 bits", "Apple's", "Intel's"])
 def test_default_device(monkeypatch, available, refused, error, in_64_bits, in_32_bits):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: available)
@@ -373,11 +404,14 @@ def test_default_device(monkeypatch, available, refused, error, in_64_bits, in_3
         assert get_default_device() == torch.device(in_32_bits)
 
 
-One, Two = collections.namedtuple("One", "only"), collections.namedtuple("Two", "first second")
+class Listed(list):
+    """A list of a type of its own."""
+
+
 nests = st.recursive(
     st.integers(0, 9).map(torch.tensor) | st.integers() | st.text(max_size=3) | st.none(),
-    lambda inner: (st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | inner.map(One)
-                   | st.tuples(inner, inner).map(lambda pair: Two(*pair))
+    lambda inner: (st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
+                   | st.lists(inner, max_size=3).map(Listed)
                    | st.dictionaries(st.text(max_size=3), inner, max_size=3)),
     max_leaves=12)
 
@@ -401,16 +435,6 @@ def test_to_device_keeps_any_structure(nest):
     was = repr(nest)
     assert same_structure(nest, to_device(nest, "meta"), "meta")
     assert repr(nest) == repr(to_device(nest, CPU)) == was
-
-
-@pytest.mark.parametrize("data", [
-    collections.OrderedDict(b=torch.ones(2), a=[torch.ones(1)]), collections.defaultdict(list, x=torch.ones(2)),
-    {"batch": One(torch.ones(2)), "name": "train"}, Two(torch.ones(1), {"n": 3, "none": None}), torch.Size([2, 3])],
-    ids=repr)
-def test_to_device_keeps_types(data):
-    moved = to_device(data, "meta")
-    assert same_structure(data, moved, "meta") and moved is not data
-    assert getattr(moved, "default_factory", None) is getattr(data, "default_factory", None)
 
 
 @pytest.mark.parametrize("plain", ["text", b"bytes", 3, 2.5, None, True])
@@ -460,14 +484,22 @@ def test_accuracy_by_hand():
 def test_accuracy_is_the_fraction_that_is_right(labels, right):
     flags = right.draw(st.lists(st.booleans(), min_size=len(labels), max_size=len(labels)))
     answers = torch.tensor([label if flag else (label + 1) % 10 for label, flag in zip(labels, flags)])
-    assert accuracy(F.one_hot(answers, 10), torch.tensor(labels)) == sum(flags) / len(flags)
+    outputs, labels = F.one_hot(answers, 10), torch.tensor(labels)
+    assert accuracy(outputs, labels) == accuracy(outputs, labels[:, None]) == sum(flags) / len(flags)
 
 
-@pytest.mark.parametrize("shape", [(1,), (2,), (4,), (3, 1), (1, 3), (3, 10), ()])
-def test_accuracy_wants_a_label_for_each_output(shape):
-    with pytest.raises(ValueError) as refused:
-        accuracy(torch.ones(3, 10), torch.zeros(shape, dtype=torch.long))
-    assert str(refused.value) == f"labels of shape {list(shape)} don't fit outputs of shape [3, 10]."
+def test_accuracy_of_many_labels_an_image():
+    """Outputs [2, 3, 4], as of pictures of four pixels: of 8 labels, 5 are right."""
+    labels = torch.tensor([[0, 1, 2, 0], [2, 2, 1, 0]])
+    answers = torch.tensor([[0, 1, 2, 1], [2, 0, 1, 2]])
+    assert accuracy(F.one_hot(answers, 3).mT, labels) == 5 / 8
+
+
+@pytest.mark.parametrize("n, shape, error", [
+    *((3, shape, RuntimeError) for shape in [(1,), (2,), (4,), (3, 10), ()]), (0, (0,), ZeroDivisionError)])
+def test_accuracy_wants_a_label_for_each_output(n, shape, error):
+    with pytest.raises(error):
+        accuracy(torch.ones(n, 10), torch.zeros(shape, dtype=torch.long))
 
 
 # loss_batch
@@ -481,6 +513,7 @@ def one_weight(value=1.0):
 
 XB, YB = torch.tensor([[[1.], [2.]], [[3.], [4.]]], dtype=torch.float64)
 # w = 1: errors -2 and -2, mean square 4; gradient = mean(2 · error · x) = (-4 - 8) / 2 = -6.
+# w = 1.6: errors -1.4 and -0.8, mean square 1.3; gradient (-2.8 - 3.2) / 2 = -3.
 
 
 def test_loss_batch_without_optimizer():
@@ -498,46 +531,65 @@ def test_loss_batch_returns_a_number(lr):
 
 
 def test_loss_batch_with_metric():
-    doubled = lambda outputs, labels: (outputs.sum() + labels.sum()).item()
-    assert loss_batch(one_weight(), F.mse_loss, XB, YB, metric=doubled) == (4.0, 2, 10.0)
+    """The metric is that of the outputs before the step."""
+    total = lambda outputs, labels: (outputs.sum() + 2 * labels.sum()).item()
+    model = one_weight()
+    for opt in (None, torch.optim.SGD(model.parameters(), lr=0.1)):
+        assert loss_batch(model, F.mse_loss, XB, YB, opt, total) == (4.0, 2, 17.0)
 
 
 def test_loss_batch_takes_one_step_at_a_time():
+    """A gradient that is left over would give more."""
     model = one_weight()
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
     assert loss_batch(model, F.mse_loss, XB, YB, opt) == (4.0, 2, None)
     assert model.weight.item() == pytest.approx(1.6)
-    # w = 1.6: errors -1.4 and -0.8, mean square 1.3; gradient (-2.8 - 3.2) / 2 = -3: one left over would give more.
     assert loss_batch(model, F.mse_loss, XB, YB, opt)[0] == pytest.approx(1.3)
     assert model.weight.item() == pytest.approx(1.9)
 
 
-def test_loss_batch_wants_as_many_labels_as_images():
-    with pytest.raises(ValueError, match="batch_size"):
-        loss_batch(MnistModel(4, 3, 2), F.cross_entropy, torch.ones(3, 4), torch.zeros(2, dtype=torch.long))
-
-
 # evaluate
 
-def test_evaluate_weighs_a_smaller_last_batch():
-    batches = [(XB, YB), (torch.tensor([[5.]]), torch.tensor([[5.]]))]   # losses 4 and 0, sizes 2 and 1
-    largest = lambda outputs, labels: outputs.max().item()               # 2 and 5
-    loss, n, metric = evaluate(one_weight(), F.mse_loss, batches, largest)
-    assert (loss, n, metric) == (pytest.approx(8 / 3), 3, pytest.approx(3.0))
-    assert evaluate(one_weight(), F.mse_loss, batches) == (pytest.approx(8 / 3), 3, None)
+class Unpacked(nn.Module):
+    """one_weight(), of inputs that `unpack` takes out of what a batch holds."""
+
+    def __init__(self, unpack):
+        super().__init__()
+        self.unpack, self.inner = unpack, one_weight()
+
+    def forward(self, inputs):
+        return self.inner(self.unpack(inputs))
 
 
-def test_evaluate_changes_nothing_and_needs_no_gradients():
-    model = one_weight()
-    seen = []
-    evaluate(model, lambda out, yb: seen.append(torch.is_grad_enabled()) or F.mse_loss(out, yb), [(XB, YB)])
-    assert seen == [False] and torch.is_grad_enabled()
+@pytest.mark.parametrize("pack, unpack", [
+    (lambda x: x, lambda x: x), (lambda x: (x, x, x, x), lambda x: x[0]),
+    (lambda x: {"x": x}, lambda x: x["x"])],
+    ids=["tensor", "tuple", "dict"])
+def test_evaluate_weighs_a_smaller_last_batch(pack, unpack):
+    """By its labels, whatever the inputs are."""
+    batches = [(pack(XB), YB), (pack(torch.tensor([[5.]])), torch.tensor([[5.]]))]   # losses 4 and 0
+    largest = lambda outputs, labels: outputs.max().item()                           # 2 and 5
+    model = Unpacked(unpack)
+    assert [loss_batch(model, F.mse_loss, *batch)[1] for batch in batches] == [2, 1]
+    assert evaluate(model, F.mse_loss, batches, largest) == (pytest.approx(8 / 3), 3, pytest.approx(3.0))
+    assert evaluate(model, F.mse_loss, batches) == (pytest.approx(8 / 3), 3, None)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluate_changes_nothing_and_needs_no_gradients(training):
+    """Neither the weights nor whether the model trains; in between, it doesn't."""
+    model, seen = one_weight().train(training), []
+    model.register_forward_pre_hook(
+        lambda model, args: seen.append((torch.is_grad_enabled(), model.training)))
+    evaluate(model, F.mse_loss, [(XB, YB)] * 2)
+    assert seen == [(False, False)] * 2 and torch.is_grad_enabled() and model.training is training
     assert model.weight.item() == 1.0 and model.weight.grad is None
 
 
 def test_evaluate_wants_a_batch():
-    with pytest.raises(ValueError, match="loader is empty"):
-        evaluate(one_weight(), F.mse_loss, [])
+    for metric in (None, accuracy):
+        with pytest.raises(ValueError):
+            evaluate(one_weight(), F.mse_loss, [], metric)
 
 
 # fit
@@ -545,13 +597,13 @@ def test_evaluate_wants_a_batch():
 def test_fit_by_hand(capsys):
     """Two epochs of one batch each, as worked out above: w goes 1 → 1.6 → 1.9."""
     model = one_weight()
-    losses, metrics = fit(2, 0.1, model, F.mse_loss, [(XB, YB)], [(torch.tensor([[1.]]), torch.tensor([[2.]]))],
-                          metric=lambda outputs, labels: outputs.item())
+    losses, metrics = fit(
+        2, 0.1, model, F.mse_loss, [(XB, YB)], [(torch.tensor([[1.]]), torch.tensor([[2.]]))],
+        metric=lambda outputs, labels: outputs.item())
     assert model.weight.item() == pytest.approx(1.9)
-    assert losses == pytest.approx([0.4 ** 2, 0.1 ** 2])
-    assert metrics == pytest.approx([1.6, 1.9])
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and "epoch 2 of 2" in lines[1] and "0.0100" in lines[1] and "1.9000" in lines[1]
+    assert losses == pytest.approx([0.4 ** 2, 0.1 ** 2]) and metrics == pytest.approx([1.6, 1.9])
+    assert capsys.readouterr().out.splitlines() == ["epoch 1 of 2: validation loss 0.1600, metric 1.6000",
+                                                    "epoch 2 of 2: validation loss 0.0100, metric 1.9000"]
 
 
 def test_fit_without_metric(capsys):
@@ -564,23 +616,16 @@ def test_fit_without_metric(capsys):
 def test_fit_reports_each_epoch_as_it_goes(capsys):
     """One line after each epoch, to whom it is told, and to nobody else."""
     model, seen = one_weight(), []
-    biggest = lambda outputs, labels: outputs.max().item()
-    losses, metrics = fit(2, 0.1, model, F.mse_loss, [(XB, YB)], [(XB, YB)], biggest,
-                          report=lambda line: seen.append((model.weight.item(), line)))
+    fit(2, 0.1, model, F.mse_loss, [(XB, YB)], [(XB, YB)], lambda outputs, labels: 0.5,
+        report=lambda line: seen.append((model.weight.item(), line)))
     assert [weight for weight, line in seen] == pytest.approx([1.6, 1.9])
-    assert [line for weight, line in seen] == [f"epoch {i} of 2: validation loss {loss:.4f}, <lambda> {metric:.4f}"
-                                               for i, loss, metric in zip((1, 2), losses, metrics)]
+    assert [line for weight, line in seen] == ["epoch 1 of 2: validation loss 1.3000, metric 0.5000",
+                                               "epoch 2 of 2: validation loss 0.6250, metric 0.5000"]
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("metric, name", [(accuracy, "accuracy"), (functools.partial(accuracy), "metric")])
-def test_fit_names_the_metric(metric, name):
-    lines, batch = [], (torch.eye(2), torch.tensor([0, 1]))
-    _, metrics = fit(1, 0.1, nn.Linear(2, 2), F.cross_entropy, [batch], [batch], metric, report=lines.append)
-    assert lines[0].endswith(f", {name} {metrics[0]:.4f}")
-
-
-@pytest.mark.parametrize("opt_fn", [{}, {"opt_fn": None}, {"opt_fn": torch.optim.SGD}], ids=["default", "None", "SGD"])
+@pytest.mark.parametrize("opt_fn", [{}, {"opt_fn": None}, {"opt_fn": torch.optim.SGD}],
+                         ids=["default", "None", "SGD"])
 def test_fit_uses_sgd(opt_fn):
     """Two steps of plain SGD, worked out above."""
     model = one_weight()
@@ -607,10 +652,20 @@ def test_fit_trains_on_the_training_data_only():
     assert model.weight.item() == 1.0
 
 
-def test_fit_trains_and_evaluate_evaluates():
-    """Layers such as dropout behave differently in training: the model must know which it is."""
-    model, modes = one_weight(), []
-    fit(2, 0.1, model, lambda out, yb: modes.append(model.training) or F.mse_loss(out, yb), [(XB, YB)], [(XB, YB)])
+def fitted(model, epochs, batches):
+    fit(epochs, 0.1, model, F.cross_entropy, batches, batches, report=str)
+
+
+def trained(model, epochs, batches):
+    train(model, torch.optim.SGD(model.parameters()), epochs, batches, batches)
+
+
+@pytest.mark.parametrize("trains", [fitted, trained])
+def test_the_model_is_told_that_it_trains(trains):
+    """Layers such as dropout behave differently in training. Before, the model may have been evaluated."""
+    modes, model = [], nn.Sequential(nn.Flatten(), nn.Linear(3, 2)).eval()
+    model.register_forward_pre_hook(lambda model, args: modes.append(model.training))
+    trains(model, 2, two_classes(1))
     assert modes == [True, False, True, False]
 
 
@@ -618,12 +673,6 @@ def test_fit_of_no_epochs_does_nothing():
     model = one_weight()
     assert fit(0, 0.1, model, F.mse_loss, [(XB, YB)], [(XB, YB)]) == ([], [])
     assert model.weight.item() == 1.0
-
-
-@pytest.mark.parametrize("train, valid", [([], [(XB, YB)]), ([(XB, YB)], [])])
-def test_fit_wants_batches(train, valid):
-    with pytest.raises(ValueError, match="loader is empty"):
-        fit(1, 0.1, one_weight(), F.mse_loss, train, valid)
 
 
 def test_fit_learns():
@@ -635,7 +684,7 @@ def test_fit_learns():
     assert losses[-1] < 0.2 < losses[0] and metrics[-1] > 0.95
 
 
-# Section 5
+# prepare_digit, draw_a_digit
 
 def drawing(height, width, *strokes):
     """A field of zeros with rectangles of ones: (top, bottom, left, right)."""
@@ -659,12 +708,13 @@ def centre_of_mass(image):
 
 def prepared_slowly(ink):
     """What prepare_digit is to give, pixel by pixel and in fractions."""
-    ink = {(y, x): Fraction(value) for y, row in enumerate(ink.tolist()) for x, value in enumerate(row) if value}
+    ink = {(y, x): Fraction(value)
+           for y, row in enumerate(ink.tolist()) for x, value in enumerate(row) if value}
     side = round(Fraction(28, 20) * max(max(places) - min(places) + 1 for places in zip(*ink)))
     centre = [sum((place[axis] + Fraction(1, 2)) * value for place, value in ink.items()) / sum(ink.values())
               for axis in (0, 1)]
     top, left = [math.floor(place - Fraction(side, 2) + Fraction(1, 2)) for place in centre]
-    boxes = [range(i * side // 28, -(-(i + 1) * side // 28)) for i in range(28)]   # all pixels that it touches
+    boxes = [range(i * side // 28, -(-(i + 1) * side // 28)) for i in range(28)]   # all that it touches
     return torch.tensor([[float(sum(ink.get((top + y, left + x), 0) for y in rows for x in columns)
                                 / (len(rows) * len(columns))) for columns in boxes] for rows in boxes])
 
@@ -685,8 +735,8 @@ def test_prepare_digit_slowly(height, width, dtype, rounding):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("ink", [
-    drawing(280, 280, (140, 141, 30, 31)), drawing(280, 280, (0, 1, 279, 280)), torch.ones(280, 280), torch.ones(1, 1),
-    torch.ones(3, 400), drawing(280, 280, (90, 190, 20, 60), (60, 220, 200, 280))],
+    drawing(280, 280, (140, 141, 30, 31)), drawing(280, 280, (0, 1, 279, 280)), torch.ones(280, 280),
+    torch.ones(1, 1), torch.ones(3, 400), drawing(280, 280, (90, 190, 20, 60), (60, 220, 200, 280))],
     ids=["dot", "dot in a corner", "full field", "one pixel", "wide field", "two digits"])
 def test_prepare_digit_takes_any_drawing(ink, dtype):
     image = prepare_digit(ink.to(dtype))
@@ -708,14 +758,14 @@ def test_prepare_digit_makes_the_larger_side_20_pixels(height, width):
     scale = 20 / max(height, width)
     for axis, length in ((1, height), (0, width)):
         profile = image.amax(dim=axis)
-        assert profile.count_nonzero() == 2 * math.ceil(scale * length / 2)   # an even number, around the middle
+        assert profile.count_nonzero() == 2 * math.ceil(scale * length / 2)   # even, around the middle
         assert torch.allclose(profile, profile.flip(0))
     assert image.sum().item() == pytest.approx(height * width * scale ** 2)
 
 
 @pytest.mark.parametrize("ink", [
-    four(), four(size=3), drawing(84, 84, (8, 14, 8, 22), (14, 50, 16, 22)), drawing(90, 40, (3, 88, 30, 39))],
-    ids=["4", "large 4", "7", "1"])
+    four(), four(size=3), drawing(84, 84, (8, 14, 8, 22), (14, 50, 16, 22)),
+    drawing(90, 40, (3, 88, 30, 39))], ids=["4", "large 4", "7", "1"])
 def test_prepare_digit_puts_the_centre_of_mass_in_the_middle(ink):
     assert (centre_of_mass(ink) / torch.tensor(ink.shape) - 0.5).abs().max() > 0.1, "it is there already"
     assert (centre_of_mass(prepare_digit(ink)) - 14).abs().max() < 1
@@ -739,7 +789,8 @@ class Largest(TorchDispatchMode):
 
 
 def test_prepare_digit_makes_nothing_large():
-    """Large windows freed between small results that are kept fragment the memory, by hundreds of MB in section 7."""
+    """Large windows freed between small results that are kept fragment the memory, by hundreds of MB when
+    the small digits are prepared."""
     ink = four(size=5)
     with Largest() as largest:
         prepare_digit(ink)
@@ -763,7 +814,8 @@ def shown(monkeypatch):
 def numbers_in(html):
     """The four lists of numbers that the page decodes, as it decodes them."""
     texts = ast.literal_eval(re.search(r"const \[w1, b1, w2, b2\] = (\[[^]]*\])\.map", html)[1])
-    return [torch.tensor(np.frombuffer(base64.b64decode(text, validate=True), "<i4") / 2 ** 16) for text in texts]
+    numbers = [np.frombuffer(base64.b64decode(text, validate=True), "<i4") for text in texts]
+    return [torch.tensor(part / 2 ** 16) for part in numbers]
 
 
 @pytest.mark.parametrize("hidden_size", [1, 32, 256])
@@ -795,7 +847,7 @@ def test_a_training_that_failed_is_shown(shown):
 
 
 def test_the_still_picture_and_what_the_model_makes_of_it(shown, monkeypatch):
-    """A small 7 from a corner, prepared and as it is; the page shows the first, and says how both are read."""
+    """A small 7 from a corner, prepared and as it is; the page shows the first, and how both are read."""
     drawn, asked = [], []
     monkeypatch.setitem(NAMES, "prepare_digit", lambda ink: drawn.append(ink) or prepare_digit(ink))
     model = MnistModel(784, 4, 10)
@@ -815,7 +867,7 @@ def test_the_still_picture_and_what_the_model_makes_of_it(shown, monkeypatch):
     assert re.findall(r"as an? (\d),\s(\d+) % sure", html.data) == [("3", "94"), ("8", "45")]
 
 
-# Section 6
+# step_by_hand, drift
 
 @pytest.mark.parametrize("n", [1, 5, 8])
 @pytest.mark.parametrize("dtype, rounding", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -834,11 +886,13 @@ def test_steps_by_hand_are_those_of_autograd(n, dtype, rounding):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_drift_is_that_of_models_trained_one_by_one(dtype):
-    batches = [(torch.rand(4, 6), torch.tensor([0, 1, 2, 3])) for _ in range(20)]   # 20 batches: every second is noted
+    # Of 20 batches, every second is noted.
+    batches = [(torch.rand(4, 6), torch.tensor([0, 1, 2, 3])) for _ in range(20)]
     start = MnistModel(6, 5, 10).to(dtype)
-    before = nn.utils.parameters_to_vector(start.parameters()).detach().clone()
+    before = copy.deepcopy(start.state_dict())
     history = drift(start, 3, batches, 0.3, epochs=2)
-    assert torch.equal(nn.utils.parameters_to_vector(start.parameters()), before), "it trained what it was to copy"
+    for name, parameter in start.state_dict().items():
+        assert torch.equal(parameter, before[name]) and parameter.dtype == dtype, "it changed what it copied"
 
     def path(nudged):
         """All weights of a model before every second batch; one weight is the next higher number."""
@@ -865,7 +919,7 @@ def test_drift_takes_two_epochs_of_any_length(monkeypatch):
     assert [len(drift(start, 1, [batch] * n, 0.1)) for n in (1, 10, 30)] == [2, 20, 20]
 
 
-# Section 7
+# train, deep_model, trials, ShiftedMNIST
 
 def two_classes(n_batches):
     """The same each time: which of the first two numbers is larger?"""
@@ -884,7 +938,8 @@ def test_train_is_fit_with_a_falling_rate(capsys):
     expected = [fit(1, rate, same, F.cross_entropy, batches, valid, accuracy, report=str)[1][0]
                 for rate in (0.4, 0.28, 0.16, 0.04)]
     assert values == expected
-    assert all(torch.allclose(p, q, rtol=0, atol=1e-12) for p, q in zip(model.parameters(), same.parameters()))
+    for parameter, its in zip(model.parameters(), same.parameters()):
+        assert torch.allclose(parameter, its, rtol=0, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("error")
@@ -907,13 +962,6 @@ def test_train_keeps_the_rate_and_the_momentum():
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), same.parameters()))
 
 
-def test_train_tells_the_model_that_it_trains():
-    modes, model = [], nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
-    model.register_forward_pre_hook(lambda model, args: modes.append(model.training))
-    train(model, torch.optim.SGD(model.parameters()), 2, two_classes(1), two_classes(1))
-    assert modes == [True, False, True, False]
-
-
 def test_deep_model_by_hand():
     model = deep_model([1, 1, 1, 1])
     assert len(list(model.parameters())) == 6
@@ -921,7 +969,8 @@ def test_deep_model_by_hand():
     for layer, (weight, bias) in zip(linear, [(2.0, -1.0), (-1.0, 4.0), (3.0, -20.0)], strict=True):
         layer.weight.data.fill_(weight)
         layer.bias.data.fill_(bias)
-    # 1: relu(2 - 1) = 1, relu(4 - 1) = 3, 9 - 20 = -11: no ReLU at the end. 3: 5, relu(-1) = 0, -20. 0: 0, 4, -8.
+    # 1: relu(2 - 1) = 1, relu(4 - 1) = 3, 9 - 20 = -11: no ReLU at the end.
+    # 3: 5, relu(-1) = 0, -20. 0: 0, 4, -8.
     assert model(torch.tensor([[[1.0]], [[3.0]], [[0.0]]])).tolist() == [[-11.0], [-20.0], [-8.0]]
 
 
@@ -944,7 +993,8 @@ def test_deep_model_of_one_hidden_layer_is_ours():
 def test_trials_train_once_from_each_seed():
     """Weights and batches are those that the seed gives, whatever came before it."""
     images, labels = map(torch.cat, zip(*two_classes(4)))
-    train_dl, valid = DeviceDataLoader(DataLoader(TensorDataset(images, labels), 3, shuffle=True), CPU), two_classes(30)
+    train_dl = DeviceDataLoader(DataLoader(TensorDataset(images, labels), 3, shuffle=True), CPU)
+    valid = two_classes(30)
     scores = trials([3, 4, 2], [7, 8, 7], 3, train_dl, valid, 0.5, momentum=0.5, end=0.1)
     expected = []
     for seed in (7, 8, 7):
@@ -961,7 +1011,8 @@ def test_trials_keep_the_rate_without_momentum_and_train_on_the_loader_s_device(
     def train(model, opt, epochs, train_dl, valid_dl, end):
         group, = opt.param_groups
         seen.append((epochs, train_dl.device, valid_dl, end, group["lr"], group["momentum"]))
-        assert {p.device.type for p in model.parameters()} == {p.device.type for p in group["params"]} == {"meta"}
+        for parameters in (model.parameters(), group["params"]):
+            assert {p.device.type for p in parameters} == {"meta"}
         return [0.5] * epochs
 
     monkeypatch.setitem(NAMES, "train", train)
@@ -984,11 +1035,13 @@ def shift_of(image, number):
 def test_shifted_images():
     """Each batch as a whole, by up to one pixel, anew each time; labels and order stay."""
     shifted = ShiftedMNIST(tiny_mnist(DOTS, torch.arange(4)))
+    loader = make_loader(shifted, 4, [2, 0, 3, 1])
     torch.manual_seed(0)
     seen = []
     for _ in range(200):
-        images, labels = shifted[[2, 0, 3, 1]]
-        assert images.shape == (4, 1, 28, 28) and images.dtype == torch.float64 and labels.tolist() == [2, 0, 3, 1]
+        (images, labels), = loader
+        assert images.shape == (4, 1, 28, 28) and images.dtype == torch.float64
+        assert labels.tolist() == [2, 0, 3, 1]
         shift, = {shift_of(image, label) for image, label in zip(images, labels.tolist())}
         seen.append(shift)
     counts = collections.Counter(seen)

@@ -47,16 +47,19 @@ def test_nonsense_ends_papermill_with_its_sentence(tmp_path):
 
 
 @pytest.fixture
-def set_up(functions, stored):
+def set_up(functions, stored, tmp_path, monkeypatch):
     """Execute the cell with other settings. What it sets for the whole process is put back afterwards."""
     import matplotlib.pyplot as plt
     import torch
     source, = [cell.source for cell in stored.cells if cell.id == "set-up"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # for the folder that it makes
+    formats = mock.Mock()   # the real one needs a kernel
+    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", formats)
 
     def execute(**settings):
-        formats = mock.Mock()   # the real one needs a kernel
-        exec(source, functions | {"set_matplotlib_formats": formats} | settings)
-        return formats
+        names = functions | settings
+        exec(source, names)
+        return names, formats
 
     with kept(), plt.rc_context():
         yield execute
@@ -64,13 +67,14 @@ def set_up(functions, stored):
 
 
 @pytest.mark.parametrize("name, value, sentence", NONSENSE)
-def test_nonsense_is_named_at_once(set_up, name, value, sentence):
+def test_nonsense_is_named_at_once(set_up, tmp_path, name, value, sentence):
     import torch
     torch.set_default_dtype(torch.float16)
     with pytest.raises(ValueError) as error:
         set_up(**{name: value})
     assert str(error.value) == sentence
-    assert torch.get_default_dtype() == torch.float16, "it went on and set something up"
+    went_on = torch.get_default_dtype() != torch.float16 or any(tmp_path.iterdir())
+    assert not went_on, "it went on and set something up"
 
 
 @pytest.mark.parametrize("settings", [{}, {"bits": 32}, {"seed": 0, "lr": 1}, {
@@ -80,10 +84,18 @@ def test_what_makes_sense_is_set_up(set_up, settings):
     import torch
     matplotlib.rcParams["lines.linewidth"] = 9   # a style of the reader's own
     torch.set_num_threads(2)
-    set_up(**settings).assert_called_once_with("retina")
+    _, formats = set_up(**settings)
+    formats.assert_called_once_with("retina")
     assert torch.get_default_dtype() == (torch.float32 if "bits" in settings else torch.float64)
     assert torch.get_num_threads() == 1
     assert matplotlib.rcParams["lines.linewidth"] == 1.5 and matplotlib.rcParams["figure.dpi"] == 80
+
+
+def test_each_run_has_a_folder_of_its_own_for_the_weights(set_up, tmp_path):
+    files = [set_up()[0]["weights_file"] for _ in range(2)]
+    folders = [file.parent for file in files]
+    assert set(folders) == set(tmp_path.iterdir()) and len(set(folders)) == 2
+    assert [list(folder.iterdir()) for folder in folders] == [[], []]
 
 
 def test_settings_are_checked_before_anything_is_done(stored):

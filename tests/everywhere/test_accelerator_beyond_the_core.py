@@ -16,13 +16,14 @@ pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1200)]
 MISTAKES = [
     ("to-device", "yield to_device(batch, self.device)", "yield batch", "wrap-loaders"),
     ("untrained", "model = to_device(model, device)\n", "", "untrained"),
-    ("predict", "for xb, yb in ordered_dl]).cpu()", "for xb, yb in ordered_dl])", "predict"),
-    ("hidden-units", 'state["linear1.weight"].cpu()', 'state["linear1.weight"]', "hidden-units"),
-    ("unused-pixels", "model.linear1.weight.cpu()", "model.linear1.weight", "unused-pixels"),
+    ("way-back", "xb[hardest, 0].cpu()", "xb[hardest, 0]", "way-back"),
+    ("predict", "for xb, yb in valid_dl]).cpu()", "for xb, yb in valid_dl])", "predict"),
+    ("hidden-units", '["linear1.weight"].cpu()', '["linear1.weight"]', "hidden-units"),
+    ("why", "parameter.detach().cpu()", "parameter.detach()", "why"),
     ("draw-a-digit", "images.to(model.linear1.weight)", "images", "draw"),
     ("compare-times", "targets = to_device(dataset.targets, device)", "targets = dataset.targets", "compare-times"),
     ("trials", "to_device(deep_model(sizes), train_dl.device)", "deep_model(sizes)", "sizes-run"),
-    ("steps", "to_device([plain_xb.float(), plain_yb], place)", "[plain_xb.float(), plain_yb]", "steps"),
+    ("steps", "to_device([xb.float(), yb], place)", "[xb.float(), yb]", "steps"),
 ]
 
 
