@@ -219,7 +219,7 @@ BY_HAND = [
     ("step-by-hand", "- F.one_hot(yb, num_classes=10)", "+ F.one_hot(yb, num_classes=10)"),
     ("step-by-hand", " * (hidden > 0)", ""),
     ("step-by-hand", "error / len(yb)", "error"),
-    ("step-by-hand", "error @ w2 *", "error @ (w2 - lr * error.T @ hidden) *"),   # the new weights
+    ("step-by-hand", "(error @ w2) *", "(error @ (w2 - lr * error.T @ hidden)) *"),   # the new weights
     ("step-by-hand", "w2_grad = error.T @ hidden", "w2_grad = error.T @ (x @ w1.T + b1)"),
     ("step-by-hand", "[w1_grad, b1_grad,", "[w1_grad, 0,"),
     ("step-by-hand", "b2_grad]", "0]"),
@@ -248,7 +248,7 @@ BY_HAND = [
     ("hidden-units", "frames[-1].save(", "frames[0].save("),
     ("why", "F.relu(w1 @ pixels + b1)", "(w1 @ pixels + b1)"),
     ("why", "* w2[answer]", "* w2[valid_labels[index]]"),
-    ("why", "parts.abs().topk(5)", "parts.topk(5)"),
+    ("why", "parts.abs().topk(min(5", "parts.topk(min(5"),
     ("why", "- parts[best].sum() + b2[answer]", "+ b2[answer]"),
     ("why", " + b2[answer]", ""),
     ("why", "most_confident[0]", "most_confident[1]"),

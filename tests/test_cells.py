@@ -266,7 +266,7 @@ def test_what_each_way_does(way):
 
 @pytest.mark.parametrize("device, n_places", [(CPU, 1), (META, 2)], ids=str)
 def test_steps_are_timed_on_the_cpu_and_on_the_accelerator(device, n_places):
-    """The best of nine 32-bit steps of a model of each width: a millisecond a unit, elsewhere always three."""
+    """The best of nine 32-bit steps of a model of each width: a millisecond a unit, elsewhere three."""
     clock, asked = Clock(), []
 
     def step(model, loss_func, xb, yb, opt):
@@ -445,40 +445,42 @@ def test_the_last_frame_shows_the_model_as_it_is(film):
     assert above[0] > 80 > 50 > above[2] and below[2] > 80 > 50 > below[0] and zero.min() > 220
 
 
-@pytest.mark.parametrize("bits", [64, 32])
-def test_why(bits):
+@pytest.mark.parametrize("hidden_size, dtype", [(32, torch.float64), (32, torch.float32), (3, torch.float64)])
+def test_why(hidden_size, dtype):
     """What a unit adds is what the model's logit loses without it: the five largest, and the rest."""
-    torch.set_default_dtype(torch.float64 if bits == 64 else torch.float32)
-    names, model = few_images(), MnistModel(784, 32, 10)   # the labels to validate with: 9, 8, 7, 6, 5
+    torch.set_default_dtype(dtype)
+    names, model = few_images(), MnistModel(784, hidden_size, 10)   # the labels are 9, 8, 7, 6, 5
     model.linear1.weight.data *= 5
-    predictions = torch.tensor([7, 8, 7, 1, 5])
+    predictions, outputs = torch.tensor([7, 8, 2, 1, 5]), torch.rand(5, 10)
+    outputs[range(5), predictions] = 3
     scope = after(
-        "why", **names, model=model, limit=0.2, predictions=predictions, most_confident=torch.tensor([3, 0]),
-        valid_labels=names["dataset"].targets[names["val_indices"]])
-    assert scope["seven"] == 2 and len(scope["added"]) == 2
-    assert len(scope["fig"].axes) == 14
+        "why", **names, model=model, limit=0.2, hidden_size=hidden_size, predictions=predictions,
+        valid_outputs=outputs, valid_labels=names["dataset"].targets[names["val_indices"]],
+        most_confident=torch.tensor([3, 0]))
+    assert scope["seven"] == 2 and len(scope["added"]) == 2 and len(scope["fig"].axes) == 14
     axes = iter(scope["fig"].axes)
     for added, index, label in zip(scope["added"], [2, 3], [7, 6]):
         image, answer = names["dataset"].data[names["val_indices"][index]] / 255, predictions[index]
         logit = model(image[None])[0, answer].item()
         parts = []
-        for unit in range(32):
+        for unit in range(hidden_size):
             without = copy.deepcopy(model)
             without.linear2.weight.data[:, unit] = 0
             parts.append(logit - without(image[None])[0, answer].item())
-        best = sorted(range(32), key=lambda unit: -abs(parts[unit]))[:5]
+        best = sorted(range(hidden_size), key=lambda unit: -abs(parts[unit]))[:5]
         expected = [parts[unit] for unit in best]
         assert added == pytest.approx([*expected, logit - sum(expected)], abs=1e-4)
-        assert len(added) == 6 and sum(added) == pytest.approx(logit, abs=1e-4)
-        assert min(expected) < 0 < max(expected), "the test is too easy"
+        assert sum(added) == pytest.approx(logit, abs=1e-4)
+        assert hidden_size < 5 or min(expected) < 0 < max(expected), "all on one side is too easy"
         picture, *units, total = [next(axes) for _ in range(7)]
         assert picture.get_title("center") == f"{label}, read\nas {answer}"
         assert np.array_equal(picture.images[0].get_array(), image)
-        for ax, unit in zip(units, best, strict=True):
+        for ax, unit in zip(units, best):
             assert ax.get_title("center") == f"{parts[unit]:+.1f}".replace("-", "−")
             assert np.array_equal(ax.images[0].get_array(), model.linear1.weight[unit].detach().view(28, 28))
-        text, = total.texts
-        assert text.get_text() == f"rest\n{added[5]:+.1f}\nlogit\n{logit:.1f}".replace("-", "−")
+        (text,), second = total.texts, sorted(range(10), key=lambda digit: -outputs[index, digit])[1]
+        assert text.get_text() == (f"rest {added[-1]:+.1f}\n{answer}: {logit:.1f}\n"
+                                   f"{second}: {outputs[index, second]:.1f}").replace("-", "−")
 
 
 # What is trained twice and compared: not with itself, so that it is noticed if one of the two learns nothing.
