@@ -7,7 +7,6 @@ notebook's names, and what it draws at random is put back: the cells after it ru
 import contextlib
 import io
 import json
-import math
 import re
 import traceback
 
