@@ -5,6 +5,7 @@
 # make test        the checks (three minutes)
 # make everywhere  the notebook in other places and programs, and a sample of mutants (ten to fifteen minutes)
 # make matrix      the whole notebook in every way that this machine can run it (an hour or more)
+# make seeds       what the text says in general, with seeds 1 to 6 (ten minutes)
 # make mutants     change the code in small ways: does a check notice? (an hour or more)
 # make bench       compare with other libraries: benchmarks/README.md
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := .venv/bin
 
 TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run lab lab-zh refresh zh test everywhere matrix mutants bench install install-tests
+.PHONY: run lab lab-zh refresh zh test everywhere matrix mutants seeds bench install install-tests
 run: install
 	@$(BIN)/python tools/execute.py run
 
@@ -41,7 +42,7 @@ refresh: install-tests
 zh: install-tests
 	@$(BIN)/python tools/chinese.py
 
-matrix mutants: install-tests
+matrix mutants seeds: install-tests
 	@$(BIN)/python data/prepare.py
 	@$(BIN)/python tests/$@.py
 

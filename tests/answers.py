@@ -27,12 +27,14 @@ def question(cell):
     return f"{IN_THE_KERNEL}.run({cell.id!r}, {answer(cell.source)!r}, globals())"
 
 
-def run(cell_id, code, names):
+@contextlib.contextmanager
+def executed(cell_id, code, names):
+    """The names and the printed text that an answer leaves, on a copy of the notebook's names."""
     import matplotlib.pyplot as plt
     import torch
 
     state, show = torch.get_rng_state(), plt.show
-    theirs, printed, wrong = dict(names), io.StringIO(), None
+    theirs, printed = dict(names), io.StringIO()
     plt.show = lambda: plt.close("all")
     try:
         with contextlib.ExitStack() as stack:
@@ -40,13 +42,21 @@ def run(cell_id, code, names):
                 from small_cifar import small_cifar
                 theirs["data_root"] = stack.enter_context(small_cifar())
             stack.enter_context(plt.rc_context())
-            stack.enter_context(contextlib.redirect_stdout(printed))
-            exec(compile(code, f"<answer to {cell_id}>", "exec"), theirs)
-            CHECKS[cell_id](theirs, printed.getvalue())
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, f"<answer to {cell_id}>", "exec"), theirs)
+            yield theirs, printed.getvalue()
+    finally:
+        plt.show = show
+        torch.set_rng_state(state)
+
+
+def run(cell_id, code, names):
+    wrong = None
+    try:
+        with executed(cell_id, code, names) as (theirs, printed):
+            CHECKS[cell_id](theirs, printed)
     except Exception:
         wrong = traceback.format_exc()
-    plt.show = show
-    torch.set_rng_state(state)
     print(json.dumps(wrong))
 
 

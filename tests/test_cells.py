@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pickle
+import re
 import tempfile
 import timeit
 from types import SimpleNamespace
@@ -493,14 +494,17 @@ def test_steps_by_hand_are_compared_with_those_of_autograd():
             after("by-hand-check", **names, **{idle: mock.Mock()})
 
 
-def test_both_drifts_start_from_the_same_weights():
-    """In 32 bits, and those in 64; the first are left as they were."""
+def test_both_drifts_start_from_the_same_weights(capsys):
+    """In 32 bits, and those in 64; the first are left as they were. What each copy reads otherwise is counted."""
     seen = []
 
     def drift(start, n_copies, train_dl, lr):
         weights = nn.utils.parameters_to_vector(start.parameters()).detach()
         seen.append((weights.dtype, weights.float(), n_copies, train_dl, lr))
-        return torch.full((20, n_copies), 1e-8)
+        others = [copy.deepcopy(start) for _ in range(n_copies)]
+        with torch.no_grad():
+            others[0].linear2.bias += torch.tensor([1e6] + 9 * [0])   # it answers 0 to everything
+        return torch.full((20, n_copies), 1e-8), [start, *others]
 
     scope = after("drift-picture", **few_images(), drift=drift, lr=0.3)
     (dtype, weights, *given), (other_dtype, same_weights, *given_then) = seen
@@ -509,6 +513,8 @@ def test_both_drifts_start_from_the_same_weights():
     assert {p.dtype for p in scope["first_model"].parameters()} == {torch.float32}
     assert same_batches(passed(scope["cpu_dl"]), passed(scope["train_dl"]))
     assert scope["epochs_so_far"].tolist() == pytest.approx([i / 10 for i in range(20)])
+    printed = capsys.readouterr().out
+    assert re.fullmatch(r"32 bits: .* copy \[[1-5], 0, 0, 0\]\n64 bits: .* copy \[[1-5]\]\n", printed)
 
 
 # What only protects

@@ -19,7 +19,18 @@ def test_every_comment_is_read(stored):
     ("25,450", "=", 25450, True), ("25,450", "=", 25451, False),
     ("96", "<", 96.7, True), ("96", "<", 95.9, False), ("96", "<", 97.1, False),
     ("92", ">", 91.6, True), ("92", ">", 92.1, False), ("92", ">", 90.9, False),
-    ("1e6", "~", 2.5e6, True), ("1e6", "~", 4e6, False), ("1e6", "~", 3e5, False), ("0.1", "=", float("nan"), False)])
+    ("13", "~", 30, True), ("13", "~", 40, False), ("13", "~", 4, False), ("0.1", "=", float("nan"), False),
+    # In words, each beside what somebody might have written for it by mistake
+    ("a third", "~", 0.32, True), ("a half", "~", 0.32, False), ("three fifths", "~", 0.62, True),
+    ("a fifth", ">", 0.185, True), ("a tenth", ">", 0.185, False), ("a tenth", "<", 0.185, True),
+    ("a tenth", "~", 0.11, True), ("a hundredth", "~", 0.11, False), ("a millionth", "~", 8e-7, True),
+    ("six", "=", 6, True), ("five", "=", 6, False), ("twice", "=", 1.99, True), ("twice", "=", 3, False),
+    ("hundreds of millions", "~", 5e8, True), ("hundreds of thousands", "~", 5e8, False), ("dozens", "~", 30, True),
+    ("a hundred", "=", 100, True), ("a hundred", "=", 1000, False),
+    ("三分之一", "~", 0.32, True), ("一半", "~", 0.32, False), ("五分之三", "~", 0.62, True), ("十分之一", "~", 0.11, True),
+    ("百分之一", "~", 0.11, False), ("百万分之一", "~", 8e-7, True), ("万分之一", "~", 8e-7, False), ("几亿", "~", 5e8, True),
+    ("几万", "~", 5e8, False), ("六", "=", 6, True), ("五", "=", 6, False), ("十一", "=", 11, True), ("二十", "=", 20, True),
+    ("两", "=", 2, True), ("四", "=", 2, False)])
 def test_what_fits(number, kind, value, holds):
     assert Claim("cell", "sentence", number, kind, "x").holds(value) == holds
 
@@ -30,18 +41,23 @@ def notebook_saying(text):
 
 def test_claims_are_found():
     found = claims(notebook_saying("It has 25,450<!-- = n --> weights. It gets 96.5 %<!-- = 100 * a --> right, "
-                                   "a million times<!-- 1e6 ~ r --> more than 86 %<!-- given -->."))
+                                   "hundreds of millions of times<!-- ~ r --> more than 86 %<!-- given -->, "
+                                   "about a third<!-- ~ s -->, 百万分之一<!-- ~ t -->，用了六轮<!-- = u -->。"))
     assert [(claim.number, claim.kind, claim.expression) for claim in found] == [
-        ("25,450", "=", "n"), ("96.5", "=", "100 * a"), ("1e6", "~", "r")]
+        ("25,450", "=", "n"), ("96.5", "=", "100 * a"), ("hundreds of millions", "~", "r"), ("a third", "~", "s"),
+        ("百万分之一", "~", "t"), ("六", "=", "u")]
     assert found[0].sentence == "It has 25,450 weights."
 
 
-@pytest.mark.parametrize("text", ["It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs"])
+@pytest.mark.parametrize("text", ["It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs",
+                                  "## Heading\n\nIt gets 97 % right.", "It takes about a third of it.", "Twice the loss.",
+                                  "After five epochs.", "Hundreds of millions of times.", "大约三分之一。", "用了六轮。", "是它的两倍。", "几亿倍。"])
 def test_an_untied_figure_is_found(text):
     assert len(untied_figures(notebook_saying(text))) == 1
 
 
-@pytest.mark.parametrize("text", ["It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test"])
+@pytest.mark.parametrize("text", ["It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test", "One epoch.", "The first half.",
+                                  "Two layers are one.", "每一轮", "一张一张地"])
 def test_what_need_not_be_tied(text):
     assert untied_figures(notebook_saying(text)) == []
 
