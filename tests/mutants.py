@@ -214,7 +214,7 @@ BY_HAND = [
     ("nudge", "one_logits.clone()", "one_logits"),
     ("nudge", "change.item() / nudge", "change.item()"),
     ("way-back", "xb[hardest, 0]", "xb[0, 0]"),
-    ("way-back", '(3.6, "error"), (2.75', '(1.6, "error"), (2.75'),
+    ("way-back", '(3.8, "error")', '(1.9, "error")'),
     ("way-back", "(end, -1.15), (start, -1.15)", "(start, -1.15), (end, -1.15)"),
     ("step-by-hand", "- F.one_hot(yb, num_classes=10)", "+ F.one_hot(yb, num_classes=10)"),
     ("step-by-hand", " * (hidden > 0)", ""),
