@@ -35,8 +35,9 @@ WORDS = (rf"(?:\b(?i:(?P<share>a|an|one|{'|'.join(COUNTS)}) (?P<part>{'|'.join(P
          rf"|(?P<count>{'|'.join(COUNTS)})(?= (?:epochs|points|times)))\b"
          r"|(?P<of>[二三四五六七八九]?(?:百万|[十百千万亿])|[二三四五六七八九])分之(?P<han_share>[一二三四五六七八九])"
          r"|(?P<han_half>一半)|几(?P<han_size>[十百千万亿])|(?!一(?:倍|轮|个百分点))(?P<han_count>[一两二三四五六七八九十]+)(?=倍|轮|个百分点))")
-FIGURE_OR_WORDS = rf"(?P<before>{NUMBER}|{WORDS})"
-CLAIM = re.compile(rf"(?:{FIGURE_OR_WORDS}[^\d.<>]{{0,20}})?"
+# The figure nearest to the comment: no other one stands between.
+BETWEEN = rf"(?:(?!{re.sub('[?]P<[a-z_]+>', '?:', WORDS)})[^\d.<>`\n]){{0,20}}"
+CLAIM = re.compile(rf"(?:(?P<before>{NUMBER}|{WORDS}){BETWEEN})?"
                    r"<!--\s*(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
 # Not prose: code, formulas, addresses, and the numbers of headings and lists.

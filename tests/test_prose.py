@@ -49,6 +49,12 @@ def test_claims_are_found():
     assert found[0].sentence == "It has 25,450 weights."
 
 
+def test_the_nearest_figure_is_tied():
+    found = claims(notebook_saying("A rate of 5, ten times<!-- = r --> the usual.\n\n```\n{x:.4f}\n```\n\nDozens<!-- ~ n --> of steps, "
+                                   "32 个单元时的两倍<!-- = m -->。"))
+    assert [(claim.number, claim.expression) for claim in found] == [("ten", "r"), ("Dozens", "n"), ("两", "m")]
+
+
 @pytest.mark.parametrize("text", ["It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs",
                                   "## Heading\n\nIt gets 97 % right.", "It takes about a third of it.", "Twice the loss.",
                                   "After five epochs.", "Hundreds of millions of times.", "大约三分之一。", "用了六轮。", "是它的两倍。", "几亿倍。"])
