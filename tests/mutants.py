@@ -358,7 +358,7 @@ BY_HAND = [
     ("drift-picture", "drift32, color=ORANGE", "drift32.flip(0), color=ORANGE"),
     ("drift-picture", "drift64, color=BLUE", "drift32[:, :1], color=BLUE"),
     ("drift-picture", "epochs_so_far, drift64", "2 * epochs_so_far, drift64"),
-    ("drift-picture", "(r != read[0])", "(r == read[0])"),
+    ("drift-picture", "(answers != read[0])", "(answers == read[0])"),
     ("drift", "return torch.stack(history), models", "return torch.stack(history), models[1:]"),
     ("drift-picture", 'xlabel="epoch"', 'xlabel="batch"'),
     ("jovian", "commit_to_jovian = False", "commit_to_jovian = True"),

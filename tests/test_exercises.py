@@ -6,9 +6,10 @@ import pytest
 
 from answers import CHECKS, FOLDED, answer
 from cells import read
+from prose import COMMENT
 
 EXERCISES = {cell.id: cell.source for cell in read().cells if cell.id.startswith("exercise-")}
-QUESTIONS = {cell.id: cell.source for cell in read().cells if cell.id.startswith("questions-")}
+QUESTIONS = {cell.id: COMMENT.sub("", cell.source) for cell in read().cells if cell.id.startswith("questions-")}
 
 
 def test_every_exercise_has_a_check_and_a_number():

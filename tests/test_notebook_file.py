@@ -191,7 +191,7 @@ def test_metadata_is_the_same_on_every_machine(stored):
     assert set(stored.metadata) == {"kernelspec", "language_info"}
     assert stored.metadata.kernelspec.name == "python3" and "version" not in stored.metadata.language_info
     for cell in stored.cells:
-        assert set(cell.metadata) <= {"tags", "alt", "drawn", "holds", "jupyter", "cellView"}, cell.id
+        assert set(cell.metadata) <= {"tags", "alt", "drawn", "holds", "any_seed", "jupyter", "cellView"}, cell.id
 
 
 def test_no_larger_than_it_must_be():
