@@ -252,6 +252,7 @@ BY_HAND = [
     ("why", "- parts[best].sum() + b2[answer]", "+ b2[answer]"),
     ("why", " + b2[answer]", ""),
     ("why", "most_confident[0]", "most_confident[1]"),
+    ("why", "rival = second if answer == valid_labels[index] else valid_labels[index]", "rival = second"),
     ("why", "{parts[unit]:+.1f}", "{parts[best[0]]:+.1f}"),
     ("why", "ax.imshow(w1[unit]", "ax.imshow(-w1[unit]"),
     # A digit of the reader's own: as MNIST's were prepared, in Python and in the page, and by the model's weights

@@ -452,7 +452,7 @@ def test_why(hidden_size, dtype):
     torch.set_default_dtype(dtype)
     names, model = few_images(), MnistModel(784, hidden_size, 10)   # the labels are 9, 8, 7, 6, 5
     model.linear1.weight.data *= 5
-    predictions, outputs = torch.tensor([7, 8, 2, 1, 5]), torch.rand(5, 10)
+    predictions, outputs = torch.tensor([3, 8, 7, 1, 5]), torch.rand(5, 10)
     outputs[range(5), predictions] = 3
     scope = after(
         "why", **names, model=model, limit=0.2, hidden_size=hidden_size, predictions=predictions,
@@ -480,8 +480,9 @@ def test_why(hidden_size, dtype):
             assert ax.get_title("center") == f"{parts[unit]:+.1f}".replace("-", "−")
             assert np.array_equal(ax.images[0].get_array(), model.linear1.weight[unit].detach().view(28, 28))
         (text,), second = total.texts, sorted(range(10), key=lambda digit: -outputs[index, digit])[1]
+        rival = second if answer == label else label
         assert text.get_text() == (f"rest {added[-1]:+.1f}\n{answer}: {logit:.1f}\n"
-                                   f"{second}: {outputs[index, second]:.1f}").replace("-", "−")
+                                   f"{rival}: {outputs[index, rival]:.1f}").replace("-", "−")
 
 
 # What is trained twice and compared: not with itself, so that it is noticed if one of the two learns nothing.
