@@ -252,12 +252,18 @@ def picture_output(data, text="<Figure>"):
     return new_output("display_data", {"image/png": base64.b64encode(data).decode(), "text/plain": text})
 
 
+def printed(text, name="stdout"):
+    return new_output("stream", text=text, name=name)
+
+
 def test_what_make_refresh_takes_for_the_same():
     assert same_outputs([picture_output(drawn())], [picture_output(drawn())])
     assert not same_outputs([picture_output(drawn())], [picture_output(drawn(3.5))])
     assert same_outputs([picture_output(drawn())], [picture_output(drawn(3.5))], varies=True)
     assert not same_outputs([picture_output(drawn())], [picture_output(drawn(3.5), "<Figure!>")], varies=True)
     assert not same_outputs([picture_output(drawn())], [], varies=True)
+    assert same_outputs([printed("1\n2\n")], [printed("1\n"), printed("2\n")])
+    assert not same_outputs([printed("1\n2\n")], [printed("1\n"), printed("2\n", "stderr")])
 
 
 @pytest.mark.parametrize("text, expected", [

@@ -4,6 +4,7 @@ import base64
 import io
 import re
 
+import nbformat
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
@@ -75,8 +76,20 @@ def comparable(output, varies):
     return kind(output), {mime: words(text) if varies else text for mime, text in texts.items()}
 
 
+def merged(outputs):
+    """A cell's outputs with what it printed in one piece: a kernel sends a slow cell's prints in several."""
+    result = []
+    for output in outputs:
+        if result and output.output_type == result[-1].output_type == "stream" and output.name == result[-1].name:
+            result[-1].text += output.text
+        else:
+            result.append(nbformat.from_dict(output))
+    return result
+
+
 def same_outputs(stored, fresh, varies=False):
     """Whether two lists of a cell's outputs are the same; of a cell that varies, their words and their kinds."""
+    stored, fresh = merged(stored), merged(fresh)
     return ([comparable(output, varies) for output in stored] == [comparable(output, varies) for output in fresh]
             and (varies or all(same_picture(*pair) for before, after in zip(stored, fresh)
                                for pair in zip(pictures(before), pictures(after)))))

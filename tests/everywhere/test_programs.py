@@ -23,22 +23,11 @@ def jupyter(*arguments, cwd, env=None, preexec_fn=None):
     assert done.returncode == 0, done.stderr
 
 
-def merged(outputs):
-    """A cell's outputs with what it printed in one piece: some programs store it in several."""
-    result = []
-    for output in outputs:
-        if result and output.output_type == result[-1].output_type == "stream" and output.name == result[-1].name:
-            result[-1].text += output.text
-        else:
-            result.append(nbformat.from_dict(output))
-    return result
-
-
 def assert_as_stored(fresh, ignored):
     """The core's outputs are the stored ones; what `ignored` print on stderr is left out."""
     for stored, cell in zip(code_cells(core(read())), code_cells(fresh), strict=True):
         assert cell.execution_count is not None
-        outputs = [output for output in merged(cell.outputs)
+        outputs = [output for output in cell.outputs
                    if not (cell.id in ignored and output.get("name") == "stderr")]
         assert same_outputs(stored.outputs, outputs, has_tag(stored, "varies")), f"the outputs of cell {cell.id} differ"
 
