@@ -304,7 +304,7 @@ BY_HAND = [
     ("sizes-run", "lr=0.05, momentum=0.9", "lr=0.05"),
     ("sizes-run", "lr=0.05,", "lr=0.5,"),
     ("sizes-picture", "scores.mean(dim=1)", "scores.amax(dim=1)"),
-    ("sizes-picture", "size_scores[[2, 5, 6]]", "size_scores[[2, 6, 5]]"),
+    ("sizes-picture", "size_scores[[1, 3, 4]]", "size_scores[[1, 4, 3]]"),
     ("map-run", "batched_dataset, size, map_sampler", "batched_dataset, batch_size, map_sampler"),
     ("map-run", "lr=rate)", "lr=map_rates[0])"),
     ("map-picture", "ax.plot(range(3), range(3)", "ax.plot(range(1, 4), range(3)"),
