@@ -58,21 +58,17 @@ def n_read(page, write, place):
     return n
 
 
-# Lays images [n][784], from 0 to 255, into the field, as it is, and returns the logits [n][10] of the page.
-LOGITS = """images => {
-  const field = document.querySelector('.digit-canvas').getContext('2d');
-  const centre = document.querySelector('.digit-centre');
-  centre.checked = false;
-  const logits = images.map(image => {
-    const large = new ImageData(280, 280);
-    for (let k = 0; k < 78400; k++) {
-      const ink = image[Math.floor(k / 2800) * 28 + Math.floor(k % 280 / 10)];
-      large.data.set([ink, ink, ink, 255], 4 * k);
-    }
-    field.putImageData(large, 0, 0);
-    centre.dispatchEvent(new Event('change'));
-    return [...document.querySelectorAll('.digit progress')].map(bar => Number(bar.title.split(' ')[1]));
-  });
-  centre.checked = true;
-  return logits;
+# Writes strokes, [stroke, point, x and y] in CSS pixels of the field, all in one call, and returns the answer.
+WRITE = """strokes => {
+  const field = document.querySelector('.digit-canvas'), {left, top} = field.getBoundingClientRect();
+  document.querySelector('.digit-clear').click();
+  field.setPointerCapture = () => {};   // there is no such pointer
+  const send = (kind, [x, y]) => field.dispatchEvent(new PointerEvent(kind,
+    {pointerId: 1, pointerType: 'mouse', bubbles: true, clientX: left + x, clientY: top + y}));
+  for (const stroke of strokes) {
+    send('pointerdown', stroke[0]);
+    for (const point of stroke.slice(1)) send('pointermove', point);
+    send('pointerup', stroke.at(-1));
+  }
+  return document.querySelector('.digit-answer').value;
 }"""

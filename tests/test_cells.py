@@ -425,7 +425,7 @@ def test_the_film(film, hidden_size, epochs, fine_epochs, n_batches):
             assert np.array_equal(units[top:top + 28, left:left + 28], weights.reshape(28, 28))
         assert np.isfinite(picture).sum() == 784 * hidden_size
     (still, _), *moving = frames(png)
-    assert [duration for _, duration in moving] == [250] * len(moments) + [5000]
+    assert [duration for _, duration in moving] == [250] * (len(moments) + 1)
     assert still.tobytes() == moving[-1][0].tobytes()
     assert len({frame.tobytes() for frame, _ in moving}) == len(moving)
 

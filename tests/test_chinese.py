@@ -23,7 +23,7 @@ CATALOGUE = chinese.load()
 ENTRIES = {entry.msgctxt: entry for entry in CATALOGUE if not entry.obsolete}
 HAN = "\u3400-\u9fff"
 # What a translation keeps as it is, and how it is found.
-KEPT = {"code": r"```.*?```", "names": r"(?<!`)`[^`\n]+`(?!`)", "formulas": r"\$\$.*?\$\$|\$[^$\n]+\$", "links": r"\]\(([^)]*)\)",
+KEPT = {"code": r"```.*?```", "names": r"(?<!`)`[^`\n]+`(?!`)", "formulas": r"\$\$.*?\$\$|\$[^$\n]+\$", "links": r"\]\(([^#)][^)]*)\)",
         "comments": r"<!--.*?-->", "folds and keys": r"</?\w+>", "headings": r"^#+ ", "list items": r"^- "}
 CODE = re.compile("|".join(KEPT[what] for what in ("code", "names", "formulas")), re.S)
 

@@ -8,8 +8,10 @@ from answers import CHECKS, FOLDED, answer
 from cells import read
 from prose import COMMENT
 
-EXERCISES = {cell.id: cell.source for cell in read().cells if cell.id.startswith("exercise-")}
-QUESTIONS = {cell.id: COMMENT.sub("", cell.source) for cell in read().cells if cell.id.startswith("questions-")}
+QUESTIONS_TITLE = "**Questions**"
+EXERCISES = {cell.id: cell.source.split(QUESTIONS_TITLE)[0] for cell in read().cells if cell.id.startswith("exercise-")}
+QUESTIONS = {cell.id: COMMENT.sub("", cell.source.split(QUESTIONS_TITLE)[1])
+             for cell in read().cells if QUESTIONS_TITLE in cell.source}
 
 
 def test_every_exercise_has_a_check_and_a_number():
@@ -31,7 +33,7 @@ def test_hint_and_answer_fold_out(name):
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_questions_have_answers_of_one_sentence(name):
     folded = FOLDED.findall(QUESTIONS[name])
-    assert folded and QUESTIONS[name].count("<details>") == len(folded)
+    assert len(QUESTIONS) == 4 and folded and QUESTIONS[name].count("<details>") == len(folded)
     assert not any("`" in question for question, _ in folded), "what is in <summary> isn't read as Markdown: use <code>"
     for question, its_answer in folded:
         assert question.endswith("?") and re.fullmatch(r"[^.?!]+(\d\.\d[^.?!]*)*\.", its_answer), its_answer

@@ -7,6 +7,7 @@ import collections
 import copy
 import inspect
 import io
+import json
 import math
 import multiprocessing
 import pickle
@@ -823,28 +824,35 @@ def shown(monkeypatch):
     return displayed
 
 
-def numbers_in(html):
-    """The four lists of numbers that the page decodes, as it decodes them."""
-    texts = ast.literal_eval(re.search(r"const \[w1, b1, w2, b2\] = (\[[^]]*\])\.map", html)[1])
-    numbers = [np.frombuffer(base64.b64decode(text, validate=True), "<i4") for text in texts]
-    return [torch.tensor(part / 2 ** 16) for part in numbers]
+def moments_in(html):
+    """The moments that the page decodes, as it decodes them: what it says of each, four lists of numbers, their units."""
+    moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
+    kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
+    return [(text, [torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit) for part, unit in parts],
+             [unit for _, unit in parts]) for (text, parts), kind in zip(moments, kinds)]
 
 
 @pytest.mark.parametrize("hidden_size", [1, 32, 256])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_the_page_gets_the_weights(shown, hidden_size, dtype):
+    """Of the model in steps of 2⁻¹⁶, of the moments before in bytes; an entry of zeros is no trouble."""
     torch.set_default_dtype(dtype)
     torch.manual_seed(0)
-    model = MnistModel(784, hidden_size, 10)
+    model, earlier = MnistModel(784, hidden_size, 10), MnistModel(784, hidden_size, 10)
     model.linear2.weight.data *= 100   # not only small ones
+    earlier.linear1.bias.data.zero_()
     before = copy.deepcopy(model.state_dict())
-    draw_a_digit(model)
+    draw_a_digit(model, {2000: earlier.state_dict()})
     html, = shown
-    assert type(html) is HTML and "@" not in html.data
-    numbers = numbers_in(html.data)
+    assert type(html) is HTML and "@MOMENTS" not in html.data and "@STILL" not in html.data
+    (then, rounded, units), (now, numbers, _) = moments_in(html.data)
+    assert (then, now) == ("After 2,000 steps, rounded", "As it is now")
     assert [len(part) for part in numbers] == [784 * hidden_size, hidden_size, 10 * hidden_size, 10]
-    for part, parameter in zip(numbers, model.parameters()):
+    for part, parameter in zip(numbers, model.parameters(), strict=True):
         assert (part - parameter.detach().flatten()).abs().max() <= 2 ** -17
+    for part, parameter, unit in zip(rounded, earlier.parameters(), units, strict=True):
+        exact = parameter.detach().flatten()
+        assert (part - exact).abs().max() <= 0.501 * unit and unit <= max(exact.abs().max() / 126, 1)
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.state_dict().items())
 
 
@@ -855,7 +863,7 @@ def test_a_training_that_failed_is_shown(shown):
         weight.fill_(bad)
     draw_a_digit(model)
     html, = shown
-    assert not numbers_in(html.data)[0][:784].any() and "nan % sure" in html.data
+    assert not moments_in(html.data)[-1][1][0][:784].any() and "nan % sure" in html.data
 
 
 def test_the_still_picture_and_what_the_model_makes_of_it(shown, monkeypatch):

@@ -2,15 +2,17 @@
 
 import ast
 import base64
+import io
 import re
 import statistics
 from html import unescape
 
 import nbformat
 import pytest
+from PIL import Image
 
-from cells import NOTEBOOK, ROOT, TAGS, code_cells, has_tag
-from execute import FILM, page, picture
+from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from execute import FILM, contents, page, picture, still
 from outputs import frames, png
 
 
@@ -90,6 +92,20 @@ def test_the_page_says_what_it_is(stored):
     assert loaded(html) == []
 
 
+@pytest.mark.parametrize("path", [NOTEBOOK, CHINESE], ids=["English", "Chinese"])
+def test_the_page_is_small_and_leads_to_its_parts(path):
+    """What a reader is to guess first is folded; the contents name every heading."""
+    nb = read(path)
+    html = page(nb)
+    assert len(html.encode()) <= 1_500_000
+    to_guess = [cell for cell in code_cells(nb) if has_tag(cell, "guess")]
+    assert len(to_guess) == 8 and all(cell.outputs for cell in to_guess)
+    assert html.count('<details class="guess">') == 8
+    anchors = [anchor for _, _, anchor in contents(nb)]
+    assert len(anchors) > 25 and [anchor for anchor in anchors if f'id="{anchor}"' not in html] == []
+    assert html.count("image/webp") == sum(map(draws, code_cells(nb))) + 1 and "acTL" not in html
+
+
 def test_every_code_cell_is_introduced(stored):
     """Not more than two code cells in a row: a sentence before and after says what happens."""
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in stored.cells)
@@ -105,7 +121,7 @@ def test_cells_are_short(stored):
     lines = {cell.id: cell.source.splitlines() for cell in code_cells(stored)}
     assert statistics.median(map(len, lines.values())) <= 9
     long = [cell.id for cell in code_cells(stored) if len(lines[cell.id]) > (40 if folded(cell) else 30)]
-    assert long == ["draw-a-digit"]
+    assert long == ["digit-field"] and len(lines["digit-field"]) <= 101
     assert [(name, line) for name, cell in lines.items() for line in cell if len(line) > 99] == []
 
 
@@ -204,14 +220,16 @@ def test_refresh_changes_nothing(stored):
     assert nbformat.writes(stored) + "\n" == NOTEBOOK.read_text(encoding="utf-8")
 
 
-def test_the_film_is_shown_first(stored):
-    """In README and in the first cell; where no films are shown, its last frame stands; it is a small file."""
+def test_the_film(stored):
+    """Beside README; where no films are shown, its last frame stands, and with that the notebook opens. It plays once."""
     film = picture(stored, "hidden-units")
     assert FILM.read_bytes() == film, f"{FILM.name} is not the film that the notebook draws: run make refresh"
     assert len(film) <= 400_000
-    assert stored.cells[0].attachments == {FILM.name: {"image/png": base64.b64encode(film).decode()}}
+    assert stored.cells[0].attachments == {FILM.name: {"image/png": base64.b64encode(still(film)).decode()}}
     assert f"(attachment:{FILM.name})" in stored.cells[0].source and f"({FILM.relative_to(ROOT).as_posix()})" in README.read_text(encoding="utf-8")
-    (still, untimed), *moving = frames(film)
-    assert untimed is None and still.tobytes() == moving[-1][0].tobytes() and len(moving) == 19
-    assert [duration for _, duration in moving] == [250] * 18 + [5000]
+    (last, untimed), *moving = frames(film)
+    assert untimed is None and last.tobytes() == moving[-1][0].tobytes() and len(moving) == 19
+    assert [duration for _, duration in moving] == [250] * 19
     assert all(before.tobytes() != after.tobytes() for (before, _), (after, _) in zip(moving, moving[1:]))
+    with Image.open(io.BytesIO(film)) as image:
+        assert image.info["loop"] == 1

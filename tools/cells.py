@@ -11,7 +11,7 @@ CHINESE = ROOT / "zh" / NOTEBOOK.name
 BUILD = ROOT / "build"
 # The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints and for
 # what differs from run to run.
-TAGS = {"parameters", "definition", "result", "varies"}
+TAGS = {"parameters", "definition", "result", "varies", "guess"}
 AFTER_THE_CORE = "## 6."
 TITLE = "# @title "   # what a folded cell begins with
 

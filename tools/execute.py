@@ -7,32 +7,36 @@
 import base64
 import concurrent.futures
 import copy
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import latex2mathml.converter
 import nbformat
 import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from PIL import Image
 
 import drawn
 import surroundings
 from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
-from outputs import png, same_outputs
+from outputs import merged, png, same_outputs
 from replacing import replace
 
-FILM = ROOT / ".github" / "hidden-units.png"   # what the notebook and README open with
-# The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, and the link to the other.
+FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
+# The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, the link
+# to the other, and what the page says besides.
 EDITIONS = {
     "en": (NOTEBOOK.stem, ". Build a network with one hidden layer, train it in seconds, look into it, and write digits "
-                          "for it to read.", ("zh", "中文版")),
+                          "for it to read.", ("zh", "中文版"), {"contents": "Contents", "guess": "I have a guess: show me"}),
     "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
-              ("en", "English"))}
+              ("en", "English"), {"contents": "目录", "guess": "我猜好了，看结果"})}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
 surroundings.shut_out()
@@ -56,21 +60,48 @@ def with_mathml(text):
     return FORMULA.sub(mathml, text)
 
 
+def still(film, format="PNG"):
+    """A film's last frame, or a picture as it is: PNG (bytes) to PNG or lossless WebP."""
+    with Image.open(io.BytesIO(film)) as image:   # of a film, the frame for programs that show none: the last
+        file = io.BytesIO()
+        image.convert("RGBA").save(file, format, lossless=True, method=6, optimize=True)
+    return file.getvalue()
+
+
+def webp(picture):
+    """A PNG in base64 as WebP without a loss, a film as its last frame."""
+    return base64.b64encode(still(base64.b64decode(picture), "WEBP")).decode()
+
+
+def contents(nb):
+    """The headings of a notebook's sections and their parts: (level, text, anchor as nbconvert makes it)."""
+    headings = re.findall(r"^(##+) (.+)$", "\n".join(re.sub(r"```.*?```", "", cell.source, flags=re.S)
+                                                     for cell in nb.cells if cell.cell_type == "markdown"), re.M)
+    return [(len(marks), text, quote(text.replace(" ", "-"), safe="?/:@!$&'()*+,;=")) for marks, text in headings]
+
+
 def page(nb, language="en", address=None):
     """A notebook as an HTML page that needs no other file and no network; it links to the other edition beside it.
 
-    `address` is where its folder will be published, together with the film: those who share a link need it.
+    The film stands still: its place is taken by the slider of the field. `address` is where the page's folder will be
+    published, together with the film: those who share a link need it.
     """
     title, description = re.match(r"# (.*)\n+\*(.*)\*", nb.cells[0].source).groups()
     nb = copy.deepcopy(nb)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
+        for name, attached in cell.get("attachments", {}).items():
+            cell.attachments[name] = {"image/webp": webp(attached["image/png"])}
+        for output in cell.get("outputs", []):
+            if png(output) is not None:   # the template says that it is WebP
+                output.data["image/png"] = webp(output.data["image/png"])
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
                             language_code=language)
-    name, told, (other, its_name) = EDITIONS[language]
+    name, told, (other, its_name), words = EDITIONS[language]
     resources = {"metadata": {"name": title}, "description": description + told, "address": address, "file": f"{name}.html",
-                 "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
+                 "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name), "words": words,
+                 "contents": contents(nb)}
     return exporter.from_notebook_node(nb, resources)[0]
 
 
@@ -96,6 +127,8 @@ def run():
     BUILD.mkdir(exist_ok=True)
     nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET,
                                     progress_bar={"desc": "Executing", "unit": "cell", "disable": False})
+    for cell in code_cells(nb):
+        cell.outputs = merged(cell.outputs)
     for path, content in files(nb, os.environ.get("PAGE_ADDRESS")).items():
         replace(path, content)
     print()
@@ -154,11 +187,11 @@ def refreshed(stored, fresh):
 
 
 def refresh():
-    """Execute the notebook in place; put the film that it draws into its first cell and beside README."""
+    """Execute the notebook in place; put the film that it draws beside README, and its last frame into the first cell."""
     stored = read()
     nb = refreshed(stored, executed(stored))
     film = picture(nb, "hidden-units")
-    nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(film).decode()}}
+    nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(still(film)).decode()}}
     replace(NOTEBOOK, as_text(nb))
     replace(FILM, film)
 

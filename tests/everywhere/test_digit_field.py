@@ -1,16 +1,18 @@
 """The field to write a digit in, in the page that `make run` writes: no kernel, no network, mouse and finger."""
 
 import base64
+import json
 import re
 
 import pytest
 import torch
 
-from cells import BUILD, code_cells
+from cells import BUILD, ROOT, code_cells
 from execute import page
-from handwriting import LOGITS, PLAIN, SLANTED, SMALL, STROKES, answer, n_read, with_finger, with_mouse
+from handwriting import PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, n_read, with_finger, with_mouse
 
 pytestmark = pytest.mark.timeout(600)
+RECORDINGS = ROOT.parent / "shared" / "pen" / "recordings.json"
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,13 @@ def opened(request, chromium, written):
     """The page without a network, and whatever else it asks for refused; (page, how to write)."""
     phone = request.param == "phone"
     context = chromium.new_context(offline=True, has_touch=phone, is_mobile=phone, color_scheme="dark" if phone else "light",
-                                   viewport={"width": 390, "height": 844} if phone else {"width": 1280, "height": 900})
+                                   viewport={"width": 390, "height": 664} if phone else {"width": 1280, "height": 900})
     asked, faults = [], []
     context.route(re.compile("^(?!file:|data:)"), lambda route: (asked.append(route.request.url), route.abort()))
     opened = context.new_page()
     opened.on("pageerror", lambda fault: faults.append(fault))
     opened.goto(written.as_uri())
-    opened.locator(".digit-clear").scroll_into_view_if_needed()
+    opened.locator(".digit-canvas").evaluate("field => field.scrollIntoView()")
     yield opened, with_finger if phone else with_mouse
     assert asked == [] and faults == []
     context.close()
@@ -69,6 +71,25 @@ def test_small_and_slanted_digits(opened):
     assert n_read(opened, write, SMALL) >= 9 and n_read(opened, write, SLANTED) >= 9
     opened.locator(".digit-centre").uncheck()
     assert n_read(opened, write, SMALL) < 5
+
+
+@desktop
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="the pen recordings are not there")
+def test_what_people_wrote_with_a_pen(opened):
+    """However large and wherever: of each size a third of the recordings, and of those in a corner all."""
+    opened, _ = opened
+    recordings = json.loads(RECORDINGS.read_text())
+
+    def right(some, size, left, top):
+        return sum(opened.evaluate(WRITE, [[[left + size * (x + 0.5), top + size * (y + 0.5)] for x, y in stroke]
+                                           for stroke in one["strokes"]]).startswith(str(one["digit"]))
+                   for one in some) / len(some)
+
+    assert right(recordings, 60, 215, 215) >= 0.85
+    third = recordings[::3]
+    in_a_corner = right(third, 60, 5, 5)
+    for size in (100, 180, 220):
+        assert right(third, size, 140 - size / 2, 140 - size / 2) == pytest.approx(in_a_corner, abs=0.02)
 
 
 @pytest.mark.parametrize("strokes, place", [
@@ -106,42 +127,180 @@ def test_without_a_mouse(opened):
     assert opened.get_by_role("checkbox", name="scale and centre").count() == 1
     assert opened.get_by_role("status").and_(opened.locator(".digit-answer")).count() == 1
     assert opened.get_by_role("progressbar").count() == 10
+    assert opened.get_by_role("button", name=re.compile("^(unit \\d+|Undo|Clear)$")).count() == 34
+    assert opened.get_by_role("slider").count() == opened.get_by_role("combobox").count() == 1
+
+
+def networks(html):
+    """The weights that the page holds at each moment of the training."""
+    moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
+    for i, (_, parts) in enumerate(moments):
+        kind = torch.int8 if i < len(moments) - 1 else torch.int32
+        w1, b1, w2, b2 = [torch.frombuffer(bytearray(base64.b64decode(text)), dtype=kind).double() * one for text, one in parts]
+        yield w1.reshape(-1, 784), b1, w2.reshape(10, -1), b2
 
 
 @desktop
-def test_what_the_network_sees_is_what_python_prepares(opened, functions):
-    """Pixel by pixel, for each digit."""
+def test_the_page_reckons_as_pytorch_does(opened, html):
+    """Of the pixels that it shows: logits, probabilities, and what ink and biases add to the lead; with units off as well."""
     opened, write = opened
-    for strokes in STROKES.values():
+    moments = list(networks(html))
+    assert len(moments) == 10
+    units = opened.locator(".digit-units button")
+    for digit, strokes in STROKES.items():
+        moment = 9 if digit % 2 else digit
+        opened.locator(".digit-moment").fill(str(moment))
         opened.locator(".digit-clear").click()
-        write(opened, strokes, *SLANTED)
-        ink, seen = opened.evaluate("""() => ['.digit-canvas', '.digit-seen'].map(name => {
-          const canvas = document.querySelector(name);
-          const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-          return [...data].filter((_, k) => k % 4 === (canvas.width === 28 ? 3 : 0));
-        })""")
-        prepared = functions["prepare_digit"](torch.tensor(ink).reshape(280, 280) / 255)
-        assert torch.allclose(torch.tensor(seen).reshape(28, 28) / 255, prepared, atol=0.6 / 255)
+        write(opened, strokes, *[PLAIN, SLANTED, SMALL][digit % 3])
+        units.nth(digit).click()   # off, one more each time
+        seen = opened.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
+          .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")
+        x = (torch.tensor(seen, dtype=torch.float64) / 255).requires_grad_()
+        w1, b1, w2, b2 = moments[moment]
+        on = torch.arange(len(b1)) > digit
+        logits = (x @ w1.T + b1).relu() * on @ w2.T + b2
+        titles = opened.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.title)")
+        found = torch.tensor([float(title.removeprefix("logit ")) for title in titles], dtype=torch.float64)
+        assert (found - logits).abs().max() < 1e-4
+        chances = logits.softmax(dim=0)
+        assert probabilities(opened) == pytest.approx(chances.tolist(), abs=1e-9)
+        best, second = logits.topk(2).indices.tolist()
+        sure = "over 99" if chances[best] > 0.99 else f"{'about ' if moment < 9 else ''}{100 * chances[best].item():.0f}"
+        assert answer(opened) == f"{best}, {sure} % sure"
+        lead = logits[best] - logits[second]
+        lead.backward()
+        ink = (x * x.grad).sum().item()
+        told = re.fullmatch(rf"Why {best} and not {second}: lead (\S+) = ink (\S+) \+ biases (\S+)",
+                            opened.locator(".digit-lead").inner_text())
+        assert list(map(float, told.groups())) == pytest.approx([lead.item(), ink, lead.item() - ink], abs=1e-4)
+        why = opened.evaluate("""() => [...document.querySelector('.digit-why').getContext('2d')
+          .getImageData(0, 0, 28, 28).data]""")
+        parts = torch.tensor(why).reshape(784, 4)
+        strong = (x * x.grad).detach()
+        strong = strong / strong.abs().max()
+        assert ((parts[:, 3] / 255 - strong.abs()).abs() < 0.01).all()
+        assert ((parts[:, 0] > parts[:, 2]) == (strong > 0))[strong.abs() > 0.1].all()   # red for, blue against
+    assert opened.locator(".digit-units [aria-pressed=true]").count() == 10
 
 
 @desktop
-@pytest.mark.mnist
-def test_the_page_reckons_as_pytorch_does(opened, functions, html):
-    """On the first hundred validation images, with the weights that the page holds."""
+def test_it_is_drawn_as_mnist_was(opened):
+    """The longer side 20 pixels and the mass at 14.5, whatever the size; unticked, a tenth of the field."""
+    opened, write = opened
+    for tick in (True, False):
+        for place in (PLAIN, SMALL):
+            opened.locator(".digit-centre").set_checked(tick)
+            opened.locator(".digit-clear").click()
+            write(opened, STROKES[4], *place)
+            ink = torch.tensor(opened.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
+              .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")).reshape(28, 28) / 255
+            rows = (ink > 0.5).any(dim=1).nonzero().flatten()
+            left, top, scale, _ = place
+            expected = 20 if tick else 0.1 * 90 * scale + 2.2   # the 4 is 90 high
+            assert abs(len(rows) - expected) <= 1 and rows[-1] - rows[0] + 1 == len(rows)
+            if tick:
+                places = torch.arange(28) + 0.5
+                assert (ink.sum(dim=1) @ places / ink.sum()).item() == pytest.approx(14.5, abs=0.1)
+                assert (ink.sum(dim=0) @ places / ink.sum()).item() == pytest.approx(14.5, abs=0.1)
+
+
+@desktop
+def test_undo_takes_a_stroke_back(opened):
+    opened, write = opened
+    write(opened, STROKES[4][:1], *PLAIN)
+    before = answer(opened), probabilities(opened)
+    write(opened, STROKES[4][1:], *PLAIN)
+    assert probabilities(opened) != before[1]
+    opened.locator(".digit-undo").click()
+    assert (answer(opened), probabilities(opened)) == before
+    opened.locator(".digit-undo").click()
+    opened.locator(".digit-undo").click()
+    assert answer(opened) == "Write a digit"
+
+
+@desktop
+@pytest.mark.parametrize("style", ["width: 140px", "transform: scale(0.7)", "zoom: 1.3"])
+def test_ink_lands_where_the_pen_is(opened, style):
+    """Also where the page makes the field smaller or larger."""
     opened, _ = opened
-    torch.manual_seed(1)
-    _, val_indices = functions["split_indices"](60_000, 0.2)
-    images = functions["load_mnist"]("data").data[val_indices[:100]]
-    w1, b1, w2, b2 = [torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.int32) / 2**16
-                      for text in re.findall(r"'([\w+/=]{40,})'", html)]
-    w1, w2 = w1.reshape(-1, 784), w2.reshape(10, -1)
-    logits = (images.flatten(1) / 255 @ w1.T + b1).relu() @ w2.T + b2
-    found = torch.tensor(opened.evaluate(LOGITS, images.flatten(1).tolist()))
-    assert (found - logits).abs().max() < 1e-4 and found.argmax(dim=1).unique().numel() == 10
-    chances = logits[-1].softmax(dim=0)   # of the image that is there now
-    assert torch.allclose(torch.tensor(probabilities(opened)), chances, rtol=0, atol=1e-4)
-    sure = "over 99" if chances.max() > 0.99 else round(100 * chances.max().item())
-    assert answer(opened) == f"{chances.argmax()}, {sure} % sure"
+    field = opened.locator(".digit-canvas")
+    field.evaluate("(field, style) => field.style = style", style)
+    box = field.bounding_box()
+    opened.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+    opened.mouse.down()
+    opened.mouse.up()
+    ink = field.evaluate("field => [...field.getContext('2d').getImageData(0, 0, 280, 280).data].filter((_, k) => k % 4 === 3)")
+    place = torch.tensor(ink).reshape(280, 280).nonzero().double().mean(dim=0)
+    assert place.tolist() == pytest.approx([210, 70], abs=2)
+
+
+@phone
+def test_a_palm_on_the_screen(opened):
+    """It lies there before the finger comes, or comes while it writes: the digit is read all the same."""
+    opened, _ = opened
+    session, box = opened.context.new_cdp_session(opened), opened.locator(".digit-canvas").bounding_box()
+    palm = {"x": box["x"] + 250, "y": box["y"] + 260, "radiusX": 30, "radiusY": 40, "id": 0}
+
+    def touch(kind, *points):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
+
+    stroke = [{"x": box["x"] + 40 + 2 * x, "y": box["y"] + 20 + 2 * y, "id": 1} for x, y in
+              [(15, 10), (40, 10), (82, 10), (70, 40), (55, 70), (40, 95)]]
+    for first in (True, False):
+        opened.locator(".digit-clear").tap()
+        if first:
+            touch("touchStart", palm)
+            touch("touchMove", palm | {"x": palm["x"] + 4})
+        touch("touchStart", *[palm] * first, stroke[0])
+        for i, point in enumerate(stroke[1:]):
+            lying = [palm] if first or i > 2 else []
+            touch("touchStart" if lying and not first and i == 3 else "touchMove", *lying, point)
+        touch("touchEnd")
+        assert answer(opened).startswith("7"), first
+        assert opened.evaluate("document.querySelector('.digit-seen').getContext('2d').getImageData(25, 25, 1, 1).data[3]") == 0
+
+
+@phone
+def test_answer_and_bars_are_in_sight_and_buttons_large_enough(opened):
+    opened, write = opened
+    opened.locator(".digit-canvas").evaluate("field => field.scrollIntoView()")
+    write(opened, STROKES[3], *PLAIN)
+    height = opened.viewport_size["height"]
+    for part in [opened.locator(".digit-answer"), *opened.locator(".digit progress").all()]:
+        box = part.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= height
+    for button in opened.locator(".digit :is(button, select, input)").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+
+
+@desktop
+def test_the_answer_is_spoken_once_the_pen_rests(opened):
+    opened, _ = opened
+    box, output = opened.locator(".digit-canvas").bounding_box(), opened.locator(".digit-answer")
+    opened.mouse.move(box["x"] + 90, box["y"] + 90)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + 150, box["y"] + 190)
+    assert output.get_attribute("aria-busy") == "true" and answer(opened)[0].isdigit()
+    opened.mouse.up()
+    assert output.get_attribute("aria-busy") == "false"
+
+
+@desktop
+def test_ready_digits_for_those_who_have_no_pen(opened):
+    """By the keyboard alone; a plain 7 is read as one, and a small 8 only if it is scaled and centred."""
+    opened, _ = opened
+    ready = opened.locator(".digit-ready")
+    names = [" ".join(name.split()) for name in ready.locator("option").all_inner_texts()]
+    answers = {}
+    for tick in (True, False):
+        opened.locator(".digit-centre").set_checked(tick)
+        for i, name in enumerate(names):
+            ready.select_option(index=i)
+            answers[name, tick] = answer(opened)
+    assert answers["a 7", True].startswith("7") and answers["a small 8", True].startswith("8")
+    assert not answers["a small 8", False].startswith("8")
+    assert answers["...", True] == "Write a digit" and len(set(answers.values())) > 5
 
 
 def test_two_fields_whose_scripts_are_moved(chromium, html):
