@@ -1,6 +1,5 @@
 """The notebook's functions, taken out of it, against numbers worked out by hand and against properties."""
 
-import ast
 import base64
 import builtins
 import collections
