@@ -13,6 +13,7 @@ import pickle
 import re
 import symtable
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -127,14 +128,14 @@ def test_another_tensor_is_refused(some_mnist, tmp_path, part, tensor):
     assert load_mnist(tmp_path, not part) is some_mnist[not part]
 
 
-@pytest.mark.parametrize("root", ["{}", "~"])
+@pytest.mark.parametrize("root", ["{}", "~", Path("~")])
 def test_the_stand_in_is_said_and_taken(some_mnist, tmp_path, monkeypatch, capsys, root):
     """In the home folder, too, which torchvision finds by its sign."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "STAND-IN.txt").touch()
     some_mnist[True].data[0] = 0
-    assert load_mnist(root.format(tmp_path)) is some_mnist[True]
+    assert load_mnist(root if isinstance(root, Path) else root.format(tmp_path)) is some_mnist[True]
     assert capsys.readouterr().out == (
         "These are NOT the MNIST digits but a stand-in: the text's figures will not match.\n")
 
@@ -500,6 +501,13 @@ def test_accuracy_of_many_labels_an_image():
 def test_accuracy_wants_a_label_for_each_output(n, shape, error):
     with pytest.raises(error):
         accuracy(torch.ones(n, 10), torch.zeros(shape, dtype=torch.long))
+
+
+@pytest.mark.parametrize("shape, error", [((4, 1), AssertionError), ((4, 1, 2), AssertionError), ((4,), IndexError)])
+def test_accuracy_wants_a_column_for_each_class(shape, error):
+    """Of a single one, the highest is always the first: the share of zeros would pass for an accuracy."""
+    with pytest.raises(error):
+        accuracy(torch.rand(shape), torch.zeros(shape[:1] + shape[2:], dtype=torch.long))
 
 
 # loss_batch

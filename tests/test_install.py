@@ -77,9 +77,10 @@ def place(tmp_path, monkeypatch):
     for name in ("constraints.txt", "a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
 
-    def python(version, status=0, pip_status=0):
+    def python(version, status=0, pip_status=0, lacks=""):
         install.PYTHON.parent.mkdir(parents=True, exist_ok=True)
-        install.PYTHON.write_text(f'#!/bin/sh\nif [ "$1" = -c ]; then echo {version}; exit {status}; fi\n'
+        install.PYTHON.write_text(f'#!/bin/sh\nif [ "$3" = config ]; then exit 0; fi\n'
+                                  f'if [ "$1" = -c ]; then [ $# = 2 ] && echo {version} || echo {lacks}; exit {status}; fi\n'
                                   f'echo "$@" >> "{tmp_path}/calls"; exit {pip_status}\n')
         install.PYTHON.chmod(0o755)
     return tmp_path, python
@@ -128,6 +129,41 @@ def test_a_stopped_installation_is_taken_up_again(place, monkeypatch):
     (folder / "a.txt").write_text("a.txt")
     python("3 12")
     assert install.install([folder / "a.txt"]) == 0 and len(calls(folder)) == 3
+
+
+def test_what_is_called_done_was_looked_at(place, capsys):
+    folder, python = place
+    python("3 12", lacks="a.txt")
+    assert install.install([folder / "a.txt"]) == 1 and not install.DONE.exists()
+    assert "has no a.txt" in capsys.readouterr().err
+    python("3 12")
+    assert install.install([folder / "a.txt"]) == 0 and install.DONE.exists()
+
+
+def test_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(install, "PYTHON", sys.executable)
+    (tmp_path / "list.txt").write_text("# comment\npytest==1.0\nsetuptools>=77,<81\nno-such-thing==2\n")
+    assert install.missing([tmp_path / "list.txt"]) == ["no-such-thing"]
+    assert install.missing(LISTS) == []
+
+
+def test_of_pip_s_settings_those_that_people_need(tmp_path, monkeypatch):
+    """Where packages come from, and by which way; not where they go, nor whether."""
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://a.org/simple\nextra-index-url =\n  https://b.org\n  https://c.org\n"
+                                       "cert = /etc/own.pem\ntarget = /elsewhere\n[install]\nno-deps = true\n")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    own = {"CONFIG_FILE": str(tmp_path / "pip.conf"), "TARGET": "/elsewhere", "PREFIX": "/elsewhere", "ROOT": "/elsewhere",
+           "DRY_RUN": "1", "USER": "1", "NO_DEPS": "1", "IGNORE_INSTALLED": "1", "INDEX_URL": "https://d.org/simple",
+           "PROXY": "http://proxy:1", "CACHE_DIR": "/cache"}
+    for name, value in own.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setattr(install, "PYTHON", sys.executable)
+    found = {name: value for name, value in install.environment().items() if name.startswith("PIP_")}
+    assert found.pop("PIP_EXTRA_INDEX_URL").split() == ["https://b.org", "https://c.org"]
+    found = {name: value for name, value in found.items() if name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "PIP_PROXY", "PIP_CACHE_DIR", *(f"PIP_{each}" for each in own))}
+    assert found == {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://d.org/simple", "PIP_CERT": "/etc/own.pem",
+                     "PIP_PROXY": "http://proxy:1", "PIP_CACHE_DIR": "/cache"}
 
 
 def test_what_a_link_leads_to_stays(place, monkeypatch):

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 assert plt.rcParams["font.size"] == 10
 plt.plot([1, 2, 3])
 plt.show()"""
-OWN = {"MPLBACKEND": "agg", "PYTHONOPTIMIZE": "1"}
+OWN = {"MPLBACKEND": "agg", "PYTHONOPTIMIZE": "1", "PYTHONDEVMODE": "1"}
 
 
 @pytest.fixture

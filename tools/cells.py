@@ -1,9 +1,12 @@
 """The notebook as a file: where it is, and its parts taken out of it."""
 
 import copy
+import sys
+import warnings
 from pathlib import Path
 
 import nbformat
+import nbformat.warnings
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
@@ -17,7 +20,14 @@ TITLE = "# @title "   # what a folded cell begins with
 
 
 def read(path=NOTEBOOK):
-    return nbformat.read(path, as_version=4)
+    """A notebook; SystemExit if its cells have lost their ids, by which everything here finds them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
+        nb = nbformat.read(path, as_version=4)
+    if not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
+        sys.exit(f"The cells of {path} have lost their ids, as some programs do when they save a notebook. Nothing was "
+                 f"changed. The way back is `git checkout {Path(path).name}` (save your own changes elsewhere first).")
+    return nb
 
 
 def as_text(nb):

@@ -48,16 +48,18 @@ def picture(nb, cell_id):
     return next(png(output) for cell in nb.cells if cell.id == cell_id for output in cell.outputs)
 
 
-# A formula in the text, but not in code.
-FORMULA = re.compile(r"```.*?```|`[^`]*`|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$", re.S)
+# In the text, but not in code: a formula, and the space before a percent sign.
+FORMULA = re.compile(r"```.*?```|`[^`]*`|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$|(?<=\d)(?P<percent> %)", re.S)
 
 
-def with_mathml(text):
-    """A Markdown text with its formulas in MathML, which browsers draw by themselves."""
-    def mathml(match):
+def for_browsers(text):
+    """A Markdown text with its formulas in MathML, which browsers draw by themselves, and percent signs that stay by their number."""
+    def written(match):
+        if match["percent"]:
+            return "\u00a0%"
         tex = match["display"] or match["inline"]
         return latex2mathml.converter.convert(tex, display="block" if match["display"] else "inline") if tex else match[0]
-    return FORMULA.sub(mathml, text)
+    return FORMULA.sub(written, text)
 
 
 def still(film, format="PNG"):
@@ -90,7 +92,7 @@ def page(nb, language="en", address=None):
     nb = copy.deepcopy(nb)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_mathml(cell.source)
+            cell.source = for_browsers(cell.source)
         for name, attached in cell.get("attachments", {}).items():
             cell.attachments[name] = {"image/webp": webp(attached["image/png"])}
         for output in cell.get("outputs", []):

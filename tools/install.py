@@ -8,9 +8,11 @@ that can't be used, because its Python is gone or is another than the packages a
 """
 # Python 3.6 and newer must be able to read this file, to say that they are too old.
 
+import ast
 import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,37 @@ def arguments(lists):
             *(argument for path in lists for argument in ("--requirement", str(path)))]
 
 
+# pip's settings that people need. Others may put packages elsewhere, or nowhere: what is installed here is ours to say.
+ALLOWED = ["index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert", "client-cert", "cache-dir",
+           "no-cache-dir", "timeout", "default-timeout", "retries", "keyring-provider", "prefer-binary"]
+
+
+def environment():
+    """The environment for pip: of its settings, in variables and in its files, only those that are allowed."""
+    env = {name: value for name, value in os.environ.items() if not name.upper().startswith("PIP_") and name != "PYTHONPATH"}
+    own_file = {name: value for name, value in os.environ.items() if name == "PIP_CONFIG_FILE"}
+    listed = subprocess.run([str(PYTHON), "-m", "pip", "config", "list", "--disable-pip-version-check"], stdout=subprocess.PIPE,
+                            text=True, env=dict(env, **own_file)).stdout
+    env["PIP_CONFIG_FILE"] = os.devnull
+    for key, _, value in (line.partition("=") for line in listed.splitlines()):   # section.name='value'
+        if key.split(".")[-1] in ALLOWED:
+            env["PIP_" + key.split(".")[-1].upper().replace("-", "_")] = ast.literal_eval(value)
+    for name in ("PIP_" + name.upper().replace("-", "_") for name in ALLOWED):   # what variables say stands above the files
+        if name in os.environ:
+            env[name] = os.environ[name]
+    return env
+
+
+def missing(lists):
+    """The packages of these lists that .venv doesn't have."""
+    names = [re.split(r"[^\w.-]", line)[0] for path in lists for line in path.read_text().splitlines()
+             if line.strip() and line[0] not in "#-"]
+    ask = ("import importlib.metadata as m, sys\n"
+           "print(*[name for name in sys.argv[1:] if not list(m.distributions(name=name))])")
+    return subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True,
+                          env=environment()).stdout.split()
+
+
 def install(lists):
     """Bring .venv into order; return the exit status."""
     def state(path):
@@ -75,7 +108,11 @@ def install(lists):
             return made
     if DONE.exists():
         DONE.unlink()   # pip may change what is installed, and be stopped
-    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists)).returncode
+    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists), env=environment()).returncode
+    if not installed and missing(lists):
+        print("pip said that it was done, but .venv has no {}. Delete .venv and run this again.".format(
+            ", ".join(missing(lists))), file=sys.stderr)
+        return 1
     if not installed:
         DONE.write_text("\n".join(map(state, lists)))
     return installed
