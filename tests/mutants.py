@@ -84,7 +84,7 @@ BY_HAND = [
     ("load-mnist", '(folder.parent / "STAND-IN.txt").exists()', "False"),
     ("gallery", "dataset.targets == digit][:4]", "dataset.targets == digit][1:5]"),
     ("item", "dataset[0]", "dataset[1]"),
-    ("item-picture", "image[0, 5:12, 12:20]", "image[0, 5:12, 13:21]"),
+    ("item-picture", "image[0, 5:10, 12:17]", "image[0, 5:10, 13:18]"),
     ("item-picture", "5 + row, 12 + column", "12 + column, 5 + row"),
     # Batches
     ("split-indices", "[n_val, n - n_val]", "[n_val - 1, n - n_val + 1]"),
@@ -151,7 +151,8 @@ BY_HAND = [
     # Training
     ("accuracy", "argmax(dim=1)", "argmax(dim=0)"),
     ("accuracy", "argmax(dim=1)", "argmin(dim=1)"),
-    ("accuracy", "labels.view_as(answers)", "labels"),
+    ("accuracy", "labels.view_as(outputs[:, 0])", "labels"),
+    ("accuracy", "outputs.shape[1] > 1", "outputs.shape[1] > 0"),
     ("accuracy", "/ labels.numel()", "/ len(labels)"),
     ("accuracy", "/ labels.numel()", "/ 100"),
     ("loss-batch", "        opt.zero_grad()\n", ""),
@@ -348,7 +349,7 @@ BY_HAND = [
     ("steps", "MnistModel(784, width, 10)", "MnistModel(784, hidden_size, 10)"),
     ("steps", ".float().to(place)", ".to(place)"),
     ("steps", "1000 * min(seconds)", "1000 * max(seconds)"),
-    ("steps", "yb], place)", "yb], device)"),
+    ("steps", "yb[:100]], place)", "yb[:100]], device)"),
     ("steps-picture", "ax.loglog(step_widths, times", "ax.loglog(step_widths, times[::-1]"),
     ("steps-picture", "milliseconds per step", "seconds per step"),
     # Rounding

@@ -10,6 +10,7 @@ A pytest plugin, which conftest.py at the top loads.
 """
 
 import json
+import re
 from dataclasses import replace
 from queue import Empty
 
@@ -21,7 +22,7 @@ import answers
 import drawn
 import prose
 import surroundings
-from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from cells import CHINESE, LOST, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 from outputs import comparable, kind, pictures, png, same_picture
 
 surroundings.shut_out()
@@ -91,7 +92,14 @@ class Figure(Asking):
 
 def collect(notebook, nbval_collect=IPyNbFile.collect):
     """nbval's items, with each exercise's answer in its place, and the figures at the end."""
-    items = {item.cell.id: item for item in nbval_collect(notebook)}
+    collected = list(nbval_collect(notebook))
+    if any("id" not in cell for cell in notebook.nb.cells):
+        raise notebook.CollectError(LOST.format(notebook.path))
+    exercises = [(re.match(r"\*\*Exercise (\d+)", cell.source), cell.id) for cell in notebook.nb.cells]
+    if unknown := [found[1] for found, id in exercises if found and not id.startswith("exercise-")]:
+        raise notebook.CollectError(f"The cells of these exercises have other ids than exercise-…, so no answer of theirs "
+                                    f"would run: {', '.join(unknown)}.")
+    items = {item.cell.id: item for item in collected}
     for cell in notebook.nb.cells:
         if cell.id in items:
             yield items[cell.id]

@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import time
+from types import SimpleNamespace
 
 import matplotlib
 import nbformat
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+import cells
 import nbval_strict
 import outputs
 from cells import NOTEBOOK, ROOT
@@ -232,6 +234,42 @@ def test_the_same_curve_drawn_again_passes():
 def test_another_picture_does_not_pass(other):
     """A height of 0.01 is three quarters of a pixel here."""
     assert not same_picture(drawn(), drawn(**other))
+
+
+def without_ids(nb):
+    for cell in nb.cells:
+        del cell["id"]
+    nb.nbformat_minor = 4
+
+
+def renumbered(nb):
+    for i, cell in enumerate(nb.cells):
+        cell.id = f"cell-{i}"
+
+
+@pytest.mark.parametrize("lose", [without_ids, renumbered])
+def test_lost_ids_are_said(stored, tmp_path, monkeypatch, capsys, lose):
+    """As Kaggle's format, nbstripout and some editors do: one sentence with the way back, and nothing is written."""
+    nb = copy.deepcopy(stored)
+    lose(nb)
+    path = tmp_path / NOTEBOOK.name
+    path.write_text(nbformat.writes(nb))
+    before = path.read_bytes()
+    monkeypatch.setattr(cells, "NOTEBOOK", path)
+    with pytest.raises(SystemExit, match=f"have lost their ids.*git checkout {path}"):
+        cells.read(path)
+    notebook = SimpleNamespace(path=path, nb=nbformat.read(path, 4), CollectError=RuntimeError)
+    with pytest.raises(RuntimeError, match="have lost their ids|would run: 1, 2, 3"):
+        list(nbval_strict.collect(notebook, lambda notebook: []))
+    assert path.read_bytes() == before and capsys.readouterr() == ("", "")
+
+
+def test_no_answer_is_left_out_silently(stored):
+    nb = copy.deepcopy(stored)
+    next(cell for cell in nb.cells if cell.id == "exercise-abs").id = "a1b2c3"
+    notebook = SimpleNamespace(path="elsewhere", nb=nb, CollectError=RuntimeError)
+    with pytest.raises(RuntimeError, match="would run: 2\\."):
+        list(nbval_strict.collect(notebook, lambda notebook: []))
 
 
 def shifted(levels):

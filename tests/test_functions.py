@@ -791,6 +791,12 @@ def test_prepare_digit_takes_one_picture(shape):
         prepare_digit(torch.ones(shape))
 
 
+@pytest.mark.parametrize("ink", [255 * torch.ones(28, 28), -torch.ones(28, 28), torch.full((28, 28), math.nan)])
+def test_prepare_digit_takes_ink_from_0_to_1(ink):
+    with pytest.raises(AssertionError, match="from 0 to 1"):
+        prepare_digit(ink)
+
+
 def test_prepare_digit_does_not_care_where_it_was_drawn():
     image = prepare_digit(four())
     for top, left, field in [(0, 0, 280), (240, 252, 280), (0, 200, 280), (0, 0, 40), (500, 3, 600)]:

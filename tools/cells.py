@@ -16,17 +16,18 @@ BUILD = ROOT / "build"
 # what differs from run to run.
 TAGS = {"parameters", "definition", "result", "varies", "guess"}
 AFTER_THE_CORE = "## 6."
+LOST = ("The cells of {0} have lost their ids, as some programs do when they save a notebook. Nothing was changed. "
+        "The way back is `git checkout {0}`; save your own changes elsewhere first.")
 TITLE = "# @title "   # what a folded cell begins with
 
 
 def read(path=NOTEBOOK):
-    """A notebook; SystemExit if its cells have lost their ids, by which everything here finds them."""
+    """A notebook; SystemExit if it is one of ours and its cells have lost their ids, by which everything finds them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
         nb = nbformat.read(path, as_version=4)
-    if not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
-        sys.exit(f"The cells of {path} have lost their ids, as some programs do when they save a notebook. Nothing was "
-                 f"changed. The way back is `git checkout {Path(path).name}` (save your own changes elsewhere first).")
+    if path in (NOTEBOOK, CHINESE) and not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
+        sys.exit(LOST.format(path))
     return nb
 
 

@@ -118,6 +118,7 @@ def files(nb, address=None):
 
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
+    read()   # says so if the cells have lost their ids, by which the Chinese texts find them
     status = subprocess.run([sys.executable, ROOT / "data" / "prepare.py"]).returncode
     parameters = {}
     if status == 3:
