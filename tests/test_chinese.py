@@ -57,9 +57,9 @@ def faults(english, chinese_text):
 
 
 def glossary():
-    """The lines of the glossary: (English, Chinese, what must not stand for it)."""
+    """The lines of the glossary: (English, Chinese, what must not stand for it, what else the field calls it)."""
     lines = GLOSSARY.read_text(encoding="utf-8").splitlines()
-    return [(*line.split("\t"), "")[:3] for line in lines if line and not line.startswith("#")]
+    return [(*line.split("\t"), "", "")[:4] for line in lines if line and not line.startswith("#")]
 
 
 def test_every_text_has_its_chinese():
@@ -114,11 +114,14 @@ def test_faults_are_found(english, text, fault):
 
 
 def test_terms_are_the_glossary_s():
-    for english, term, others in glossary():
+    for english, term, others, named_once in glossary():
         found = [f"{key}: {other} ({english}: {term})" for other in filter(None, others.split("、"))
                  for key, entry in ENTRIES.items() if other in plain(entry.msgstr)]
         assert found == []
         assert any(part in entry.msgstr for part in re.split("[（）]", term) if part for entry in ENTRIES.values()), f"{english}: {term} stands nowhere"
+        for other in filter(None, named_once.split("、")):   # but in titles of books
+            where = [key for key, entry in ENTRIES.items() if other in re.sub(r"\[[^]]*\]\(", "", entry.msgstr)]
+            assert len(where) == 1, f"{other} ({english}: {term}) is to be named once, and stands in {where}"
 
 
 def test_every_figure_is_tied():

@@ -101,7 +101,7 @@ def some_mnist(monkeypatch):
                                    targets=torch.arange(n) % 10) for part, n in ((True, 30), (False, 20))}
 
     def torchvision_s(root, train, transform, download):
-        assert isinstance(transform, ToTensor) and download
+        assert isinstance(transform, ToTensor) and download and "~" not in Path(root).parts
         return parts[train]
 
     for part, mnist in parts.items():
