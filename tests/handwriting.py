@@ -72,3 +72,14 @@ WRITE = """strokes => {
   }
   return document.querySelector('.digit-answer').value;
 }"""
+
+
+def seen(page):
+    """The 784 pixels that the page shows as what the network sees, from 0 to 255."""
+    return page.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
+      .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")
+
+
+def logits(page):
+    titles = page.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.title)")
+    return [float(title.removeprefix("logit ")) for title in titles]

@@ -264,6 +264,17 @@ def test_lost_ids_are_said(stored, tmp_path, monkeypatch, capsys, lose):
     assert path.read_bytes() == before and capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("spoil, said", [
+    (lambda text: text.replace("\n", "\n<<<<<<< HEAD\n", 1), "git conflict"), (lambda text: text[:5000], "cut short"),
+    (lambda text: text.replace('"id": "item-intro"', '"id": "title"'), "the same id")])
+def test_a_notebook_that_can_t_be_read_is_said(tmp_path, spoil, said):
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    assert spoil(text) != text
+    (tmp_path / "a.ipynb").write_text(spoil(text), encoding="utf-8")
+    with pytest.raises(SystemExit, match=said):
+        cells.read(tmp_path / "a.ipynb")
+
+
 def test_no_answer_is_left_out_silently(stored):
     nb = copy.deepcopy(stored)
     next(cell for cell in nb.cells if cell.id == "exercise-abs").id = "a1b2c3"

@@ -195,3 +195,25 @@ def test_a_new_text_is_missed_and_a_lost_one_is_kept_aside(small):
     assert "一。" not in built(nb, changed) and "One." in built(nb, changed)
     nb.cells[0].id = "a"
     assert missing(updated(changed, texts(nb))) == ["a (fuzzy)"]
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (lambda text: text + '\nmsgctxt "title"\nmsgid "a"\nmsgstr "b"\n', "two entries for title"),
+    (lambda text: text.encode("gb18030"), "in UTF-8"), (lambda text: "<<<<<<< HEAD\n" + text, "catalogue"), (lambda text: None, "catalogue")])
+def test_a_spoilt_catalogue_is_said(tmp_path, monkeypatch, spoil, said):
+    """And not written over."""
+    path = tmp_path / "a.po"
+    spoilt = spoil(chinese.CATALOGUE.read_text(encoding="utf-8"))
+    if spoilt is not None:
+        path.write_bytes(spoilt if isinstance(spoilt, bytes) else spoilt.encode("utf-8"))
+    monkeypatch.setattr(chinese, "CATALOGUE", path)
+    with pytest.raises(SystemExit, match=said):
+        chinese.main()
+    assert path.exists() == (spoilt is not None)
+
+
+def test_a_live_entry_stands_above_an_obsolete_one():
+    catalogue = polib.POFile()
+    catalogue.append(polib.POEntry(msgctxt="a", msgid="x", msgstr="live"))
+    catalogue.append(polib.POEntry(msgctxt="a", msgid="y", msgstr="dead", obsolete=True))
+    assert [entry.msgstr for entry in updated(catalogue, {"a": "x"})] == ["live"]

@@ -150,7 +150,7 @@ def test_what_is_missing(tmp_path, monkeypatch):
 def test_of_pip_s_settings_those_that_people_need(tmp_path, monkeypatch):
     """Where packages come from, and by which way; not where they go, nor whether."""
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://a.org/simple\nextra-index-url =\n  https://b.org\n  https://c.org\n"
-                                       "cert = /etc/own.pem\ntarget = /elsewhere\n[install]\nno-deps = true\n")
+                                       "cert = /etc/own.pem\ntarget = /elsewhere\n[install]\nno-deps = true\n[download]\nno-index = true\n")
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     own = {"CONFIG_FILE": str(tmp_path / "pip.conf"), "TARGET": "/elsewhere", "PREFIX": "/elsewhere", "ROOT": "/elsewhere",
@@ -161,7 +161,7 @@ def test_of_pip_s_settings_those_that_people_need(tmp_path, monkeypatch):
     monkeypatch.setattr(install, "PYTHON", sys.executable)
     found = {name: value for name, value in install.environment().items() if name.startswith("PIP_")}
     assert found.pop("PIP_EXTRA_INDEX_URL").split() == ["https://b.org", "https://c.org"]
-    found = {name: value for name, value in found.items() if name in ("PIP_CONFIG_FILE", "PIP_INDEX_URL", "PIP_CERT", "PIP_PROXY", "PIP_CACHE_DIR", *(f"PIP_{each}" for each in own))}
+    found = {name: value for name, value in found.items() if name in ("PIP_CONFIG_FILE", "PIP_NO_INDEX", "PIP_INDEX_URL", "PIP_CERT", "PIP_PROXY", "PIP_CACHE_DIR", *(f"PIP_{each}" for each in own))}
     assert found == {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://d.org/simple", "PIP_CERT": "/etc/own.pem",
                      "PIP_PROXY": "http://proxy:1", "PIP_CACHE_DIR": "/cache"}
 

@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import copy
 import io
 import re
 import statistics
@@ -104,6 +105,20 @@ def test_the_page_is_small_and_leads_to_its_parts(path):
     anchors = [anchor for _, _, anchor in contents(nb)]
     assert len(anchors) > 25 and [anchor for anchor in anchors if f'id="{anchor}"' not in html] == []
     assert html.count("image/webp") == sum(map(draws, code_cells(nb))) + 1 and "acTL" not in html
+
+
+@pytest.mark.parametrize("written, shown", [
+    ("It is $x^2$, 5 % of it.", "<msup>"), (r"It costs \$5 and \$6.", "$5 and $6"), ("Broken: $x_$ here.", "$x_$ here"),
+    ("`$x$` is code.", "<code>$x$</code>"), ("| a |\n|---|\n| 5 % |", "5\u00a0%")])
+def test_what_a_reader_of_a_copy_writes_is_on_the_page(stored, written, shown):
+    """Whatever the first cell says, with a picture of another kind pasted into it."""
+    nb = copy.deepcopy(stored)
+    nb.cells = nb.cells[:3]
+    nb.cells[0].source = f"# My copy\n\n{written}\n\n![](attachment:a.jpg)"
+    nb.cells[0].attachments = {"a.jpg": {"image/jpeg": "/9j/4AAQ"}}
+    html = unescape(page(nb))
+    assert shown in html and "<title>My copy</title>" in html and "data:image/jpeg;base64,/9j/4AAQ" in html
+    assert ("<math" in html) == (shown == "<msup>")
 
 
 def test_every_code_cell_is_introduced(stored):

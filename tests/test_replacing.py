@@ -59,3 +59,19 @@ def test_refresh_on_a_full_disk_leaves_the_notebook(tmp_path, monkeypatch, full_
     with pytest.raises(OSError, match="No space left"):
         execute.refresh()
     assert [path.read_bytes() for path in paths] == before and sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_an_edit_while_the_notebook_is_executed_stays(tmp_path, monkeypatch, stored):
+    """`make refresh` takes a minute and a half: what a reader saves in the meantime is not overwritten."""
+    path = tmp_path / "notebook.ipynb"
+    path.write_text(execute.as_text(stored))
+    monkeypatch.setattr(execute, "NOTEBOOK", path)
+    monkeypatch.setattr(execute, "read", lambda: stored)
+
+    def executed(nb):
+        path.write_text("an edit")
+        return nb
+    monkeypatch.setattr(execute, "executed", executed)
+    with pytest.raises(SystemExit, match="changed while it was executed"):
+        execute.refresh()
+    assert path.read_text() == "an edit" and os.listdir(tmp_path) == ["notebook.ipynb"]

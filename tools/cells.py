@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import nbformat
+import nbformat.reader
 import nbformat.warnings
 
 ROOT = Path(__file__).parent.parent
@@ -23,9 +24,15 @@ TITLE = "# @title "   # what a folded cell begins with
 
 def read(path=NOTEBOOK):
     """A notebook; SystemExit if it is one of ours and its cells have lost their ids, by which everything finds them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
-        nb = nbformat.read(path, as_version=4)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
+            warnings.simplefilter("error", nbformat.warnings.DuplicateCellId)
+            nb = nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, UnicodeDecodeError):
+        sys.exit(f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short? Nothing was changed.")
+    except nbformat.warnings.DuplicateCellId:
+        sys.exit(f"Two cells of {path} have the same id: give one of them another, or make it anew. Nothing was changed.")
     if path in (NOTEBOOK, CHINESE) and not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
         sys.exit(LOST.format(path))
     return nb

@@ -19,7 +19,7 @@ CATALOGUE = CHINESE.with_suffix(".po")
 
 def updated(catalogue, english):
     """A catalogue with an entry for each English text, in their order; those that lost theirs come last, as obsolete."""
-    old = {entry.msgctxt: entry for entry in catalogue}
+    old = {entry.msgctxt: entry for entry in sorted(catalogue, key=lambda entry: not entry.obsolete)}   # the live one counts
     new = polib.POFile(wrapwidth=0)
     new.metadata, new.header = catalogue.metadata, catalogue.header
     for key, text in english.items():
@@ -41,7 +41,15 @@ def missing(catalogue):
 
 
 def load():
-    return polib.pofile(str(CATALOGUE), wrapwidth=0)
+    """The catalogue; SystemExit if it can't be read, or has two entries for a text."""
+    try:
+        catalogue = polib.pofile(CATALOGUE.read_text(encoding="utf-8-sig"), wrapwidth=0)
+    except (OSError, UnicodeDecodeError) as error:   # OSError: polib's, of what is no catalogue, too
+        sys.exit(f"{CATALOGUE} can't be read as a catalogue in UTF-8: {error}. Nothing was changed.")
+    live = [entry.msgctxt for entry in catalogue if not entry.obsolete]
+    if twice := sorted({key for key in live if live.count(key) > 1}):
+        sys.exit(f"{CATALOGUE} has two entries for {', '.join(twice)}: keep one of each. Nothing was changed.")
+    return catalogue
 
 
 def built(english, catalogue):

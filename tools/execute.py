@@ -49,7 +49,7 @@ def picture(nb, cell_id):
 
 
 # In the text, but not in code: a formula, and the space before a percent sign.
-FORMULA = re.compile(r"```.*?```|`[^`]*`|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$|(?<=\d)(?P<percent> %)", re.S)
+FORMULA = re.compile(r"```.*?```|`[^`]*`|\\.|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$|(?<=\d)(?P<percent> %)", re.S)
 
 
 def for_browsers(text):
@@ -58,7 +58,10 @@ def for_browsers(text):
         if match["percent"]:
             return "\u00a0%"
         tex = match["display"] or match["inline"]
-        return latex2mathml.converter.convert(tex, display="block" if match["display"] else "inline") if tex else match[0]
+        try:
+            return latex2mathml.converter.convert(tex, display="block" if match["display"] else "inline") if tex else match[0]
+        except Exception:   # it has its own for each mistake in a formula: the reader sees what was written
+            return match[0]
     return FORMULA.sub(written, text)
 
 
@@ -88,13 +91,14 @@ def page(nb, language="en", address=None):
     The film stands still: its place is taken by the slider of the field. `address` is where the page's folder will be
     published, together with the film: those who share a link need it.
     """
-    title, description = re.match(r"# (.*)\n+\*(.*)\*", nb.cells[0].source).groups()
+    title, description = re.match(r"#* *(.*)\s*(?:\*(.*)\*)?", nb.cells[0].source).groups(default="")
     nb = copy.deepcopy(nb)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = for_browsers(cell.source)
         for name, attached in cell.get("attachments", {}).items():
-            cell.attachments[name] = {"image/webp": webp(attached["image/png"])}
+            if "image/png" in attached:
+                cell.attachments[name] = {"image/webp": webp(attached["image/png"])}
         for output in cell.get("outputs", []):
             if png(output) is not None:   # the template says that it is WebP
                 output.data["image/png"] = webp(output.data["image/png"])
@@ -118,7 +122,7 @@ def files(nb, address=None):
 
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
-    read()   # says so if the cells have lost their ids, by which the Chinese texts find them
+    read(), read(CHINESE)   # they say what is wrong with them before the minutes of an execution
     status = subprocess.run([sys.executable, ROOT / "data" / "prepare.py"]).returncode
     parameters = {}
     if status == 3:
@@ -128,7 +132,8 @@ def run():
     elif status:
         sys.exit(status)
     BUILD.mkdir(exist_ok=True)
-    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, extra_arguments=QUIET,
+    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, kernel_name="python3",
+                                    extra_arguments=QUIET,
                                     progress_bar={"desc": "Executing", "unit": "cell", "disable": False})
     for cell in code_cells(nb):
         cell.outputs = merged(cell.outputs)
@@ -191,8 +196,10 @@ def refreshed(stored, fresh):
 
 def refresh():
     """Execute the notebook in place; put the film that it draws beside README, and its last frame into the first cell."""
-    stored = read()
+    before, stored = NOTEBOOK.read_bytes(), read()
     nb = refreshed(stored, executed(stored))
+    if NOTEBOOK.read_bytes() != before:
+        sys.exit("The notebook was changed while it was executed: nothing is written. Save it, and run this again.")
     film = picture(nb, "hidden-units")
     nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(still(film)).decode()}}
     replace(NOTEBOOK, as_text(nb))

@@ -68,8 +68,9 @@ def environment():
                             text=True, env=dict(env, **own_file)).stdout
     env["PIP_CONFIG_FILE"] = os.devnull
     for key, _, value in (line.partition("=") for line in listed.splitlines()):   # section.name='value'
-        if key.split(".")[-1] in ALLOWED:
-            env["PIP_" + key.split(".")[-1].upper().replace("-", "_")] = ast.literal_eval(value)
+        section, _, name = key.partition(".")
+        if section in ("global", "install") and name in ALLOWED:
+            env["PIP_" + name.upper().replace("-", "_")] = ast.literal_eval(value)
     for name in ("PIP_" + name.upper().replace("-", "_") for name in ALLOWED):   # what variables say stands above the files
         if name in os.environ:
             env[name] = os.environ[name]

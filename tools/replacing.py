@@ -7,7 +7,7 @@ import shutil
 def replace(path, content):
     """Write bytes, or text as UTF-8, to a file beside `path`, then give it that name."""
     path = path.resolve()   # not a link in place of what it leads to
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
         if path.exists():

@@ -9,7 +9,8 @@ import torch
 
 from cells import BUILD, ROOT, code_cells
 from execute import page
-from handwriting import PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, n_read, with_finger, with_mouse
+from handwriting import (
+    PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, logits, n_read, seen, with_finger, with_mouse)
 
 pytestmark = pytest.mark.timeout(600)
 RECORDINGS = ROOT.parent / "shared" / "pen" / "recordings.json"
@@ -153,21 +154,17 @@ def test_the_page_reckons_as_pytorch_does(opened, html):
         opened.locator(".digit-clear").click()
         write(opened, strokes, *[PLAIN, SLANTED, SMALL][digit % 3])
         units.nth(digit).click()   # off, one more each time
-        seen = opened.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
-          .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")
-        x = (torch.tensor(seen, dtype=torch.float64) / 255).requires_grad_()
+        x = (torch.tensor(seen(opened), dtype=torch.float64) / 255).requires_grad_()
         w1, b1, w2, b2 = moments[moment]
         on = torch.arange(len(b1)) > digit
-        logits = (x @ w1.T + b1).relu() * on @ w2.T + b2
-        titles = opened.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.title)")
-        found = torch.tensor([float(title.removeprefix("logit ")) for title in titles], dtype=torch.float64)
-        assert (found - logits).abs().max() < 1e-4
-        chances = logits.softmax(dim=0)
+        expected = (x @ w1.T + b1).relu() * on @ w2.T + b2
+        assert logits(opened) == pytest.approx(expected.tolist(), abs=1e-4)
+        chances = expected.softmax(dim=0)
         assert probabilities(opened) == pytest.approx(chances.tolist(), abs=1e-9)
-        best, second = logits.topk(2).indices.tolist()
+        best, second = expected.topk(2).indices.tolist()
         sure = "over 99" if chances[best] > 0.99 else f"{'about ' if moment < 9 else ''}{100 * chances[best].item():.0f}"
         assert answer(opened) == f"{best}, {sure} % sure"
-        lead = logits[best] - logits[second]
+        lead = expected[best] - expected[second]
         lead.backward()
         ink = (x * x.grad).sum().item()
         told = re.fullmatch(rf"Why {best} and not {second}: lead (\S+) = ink (\S+) \+ biases (\S+)",
@@ -192,8 +189,7 @@ def test_it_is_drawn_as_mnist_was(opened):
             opened.locator(".digit-centre").set_checked(tick)
             opened.locator(".digit-clear").click()
             write(opened, STROKES[4], *place)
-            ink = torch.tensor(opened.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
-              .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")).reshape(28, 28) / 255
+            ink = torch.tensor(seen(opened)).reshape(28, 28) / 255
             rows = (ink > 0.5).any(dim=1).nonzero().flatten()
             left, top, scale, _ = place
             expected = 20 if tick else 0.1 * 90 * scale + 2.2   # the 4 is 90 high
