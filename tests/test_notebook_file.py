@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
-from execute import FILM, contents, page, picture, still
+from execute import EDITIONS, FILM, contents, page, picture, still
 from outputs import frames, png
 
 
@@ -97,7 +97,7 @@ def test_the_page_says_what_it_is(stored):
 def test_the_page_is_small_and_leads_to_its_parts(path):
     """What a reader is to guess first is folded; the contents name every heading."""
     nb = read(path)
-    html = page(nb)
+    html = page(nb, "zh" if path == CHINESE else "en")
     assert len(html.encode()) <= 1_500_000
     to_guess = [cell for cell in code_cells(nb) if has_tag(cell, "guess")]
     assert len(to_guess) == 8 and all(cell.outputs for cell in to_guess)
@@ -105,6 +105,7 @@ def test_the_page_is_small_and_leads_to_its_parts(path):
     anchors = [anchor for _, _, anchor in contents(nb)]
     assert len(anchors) > 25 and [anchor for anchor in anchors if f'id="{anchor}"' not in html] == []
     assert html.count("image/webp") == sum(map(draws, code_cells(nb))) + 1 and "acTL" not in html
+    assert html.count(EDITIONS["zh" if path == CHINESE else "en"][3]["film"]) == 1
 
 
 @pytest.mark.parametrize("written, shown", [

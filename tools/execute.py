@@ -34,9 +34,11 @@ FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its las
 # to the other, and what the page says besides.
 EDITIONS = {
     "en": (NOTEBOOK.stem, ". Build a network with one hidden layer, train it in seconds, look into it, and write digits "
-                          "for it to read.", ("zh", "中文版"), {"contents": "Contents", "guess": "I have a guess: show me"}),
+                          "for it to read.", ("zh", "中文版"), {"contents": "Contents", "guess": "I have a guess: show me",
+            "film": "The last picture of the film. The slider of the field below shows others."}),
     "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
-              ("en", "English"), {"contents": "目录", "guess": "我猜好了，看结果"})}
+              ("en", "English"), {"contents": "目录", "guess": "我猜好了，看结果",
+            "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
 surroundings.shut_out()
