@@ -60,8 +60,11 @@ def built(english, catalogue):
 def main():
     english = read()
     catalogue = updated(load(), texts(english))
-    replace(CATALOGUE, str(catalogue) + "\n")
-    replace(CHINESE, built(english, catalogue))
+    try:
+        replace(CATALOGUE, str(catalogue) + "\n")
+        replace(CHINESE, built(english, catalogue))
+    except OSError as error:
+        sys.exit(f"The Chinese edition can't be written: {error}. What was there is there still.")
     print(f"{CHINESE.relative_to(ROOT)} is built from {NOTEBOOK.name} and {CATALOGUE.relative_to(ROOT)}.")
     if entries := missing(catalogue):
         sys.exit(f"{len(entries)} entries need their Chinese: {', '.join(entries)}.")

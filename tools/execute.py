@@ -13,14 +13,15 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
-from urllib.parse import quote
 
 import latex2mathml.converter
 import nbformat
 import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 
 import drawn
@@ -81,10 +82,11 @@ def webp(picture):
 
 
 def contents(nb):
-    """The headings of a notebook's sections and their parts: (level, text, anchor as nbconvert makes it)."""
-    headings = re.findall(r"^(##+) (.+)$", "\n".join(re.sub(r"```.*?```", "", cell.source, flags=re.S)
-                                                     for cell in nb.cells if cell.cell_type == "markdown"), re.M)
-    return [(len(marks), text, quote(text.replace(" ", "-"), safe="?/:@!$&'()*+,;=")) for marks, text in headings]
+    """The headings of a notebook's sections and their parts: (level, text, anchor), as nbconvert makes them."""
+    text = "\n".join(re.sub(r"(```|~~~).*?\1", "", cell.source, flags=re.S) for cell in nb.cells if cell.cell_type == "markdown")
+    headings = [(len(marks), markdown2html_mistune(line)) for line, marks in re.findall(r"^((##+) .+)$", text, re.M)]
+    return [(level, unescape(re.sub("<[^>]+>", "", html)).strip("¶\n"), unescape(re.search(' id="([^"]*)"', html)[1]))
+            for level, html in headings]
 
 
 def page(nb, language="en", address=None):

@@ -93,6 +93,9 @@ def install(lists):
         return hashlib.sha256(path.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
 
     there = usable()
+    if not there and PYTHON.exists():   # uv's environments have no pip
+        subprocess.run([str(PYTHON), "-m", "ensurepip"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        there = usable()
     done = set(DONE.read_text().split()) if there and DONE.exists() else set()
     if done.issuperset(map(state, lists)):
         return 0
