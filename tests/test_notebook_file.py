@@ -115,14 +115,14 @@ def test_what_a_reader_of_a_copy_writes_is_on_the_page(stored, written, shown):
     """Whatever the first cell says, with a picture of another kind pasted into it."""
     nb = copy.deepcopy(stored)
     nb.cells = nb.cells[:3]
-    nb.cells[0].source = f"# My copy\n\n{written}\n\n## Its `fit` & *more*: $x$\n\n![](attachment:a.jpg)"
+    nb.cells[0].source = f"# My copy\n\n{written}\n\n## Its `fit` & *more*\n\n![](attachment:a.jpg)"
     nb.cells[0].attachments = {"a.jpg": {"image/jpeg": "/9j/4AAQ"}}
     html = page(nb)
     links = set(re.findall(r'<a href="#([^"]*)"', html))
     assert len(links) == 1 and links <= set(re.findall(r' id="([^"]*)"', html))
     html = unescape(html)
     assert shown in html and "<title>My copy</title>" in html and "data:image/jpeg;base64,/9j/4AAQ" in html
-    assert html.count("<math") == 1 + (shown == "<msup>")
+    assert ("<math" in html) == (shown == "<msup>")
 
 
 def test_every_code_cell_is_introduced(stored):
