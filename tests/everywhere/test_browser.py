@@ -66,7 +66,7 @@ WATCH_BAR = """async index => {
   await content.scrollToItem(index, 'center');
   window.bar = [];
   setInterval(() => {
-    const found = content.widgets[index].node.textContent.match(/\\b(\\d+)\\/7\\b/);
+    const found = content.widgets[index].node.textContent.match(/\\b(\\d+)\\/5\\b/);
     if (found) window.bar.push(Number(found[1]));
   }, 100);
 }"""
