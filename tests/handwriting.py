@@ -1,4 +1,11 @@
-"""Digits as plain strokes, and how a test writes them into the notebook's field, by mouse or by finger."""
+"""Digits as plain strokes, how a test writes them into the notebook's field, and what the field holds and shows."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import torch
 
 # Each stroke is a list of points (x, y) in a square of 100, y downwards.
 STROKES = {
@@ -72,6 +79,14 @@ WRITE = """strokes => {
   }
   return document.querySelector('.digit-answer').value;
 }"""
+
+
+def moments_in(html):
+    """The moments that the field decodes, as it decodes them: what it says of each, four lists of numbers, their units."""
+    moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
+    kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
+    return [(text, [torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit) for part, unit in parts],
+             [unit for _, unit in parts]) for (text, parts), kind in zip(moments, kinds)]
 
 
 def seen(page):

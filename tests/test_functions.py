@@ -6,7 +6,6 @@ import collections
 import copy
 import inspect
 import io
-import json
 import math
 import multiprocessing
 import pickle
@@ -34,6 +33,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from cells import ROOT, code_cells, has_tag, read
+from handwriting import moments_in
 from notebook_names import (
     NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, accuracy, deep_model, draw_a_digit,
     drift, evaluate, fit, get_default_device, load_mnist, loss_batch, make_loader, prepare_digit,
@@ -835,14 +835,6 @@ def shown(monkeypatch):
     displayed = []
     monkeypatch.setitem(NAMES, "display", displayed.append)
     return displayed
-
-
-def moments_in(html):
-    """The moments that the page decodes, as it decodes them: what it says of each, four lists of numbers, their units."""
-    moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
-    kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
-    return [(text, [torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit) for part, unit in parts],
-             [unit for _, unit in parts]) for (text, parts), kind in zip(moments, kinds)]
 
 
 @pytest.mark.parametrize("hidden_size", [1, 32, 256])

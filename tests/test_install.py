@@ -143,8 +143,8 @@ def test_what_is_called_done_was_looked_at(place, capsys):
 def test_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(install, "PYTHON", sys.executable)
     (tmp_path / "list.txt").write_text("# comment\npytest==1.0\nsetuptools>=77,<81\nno-such-thing==2\n")
-    assert install.missing([tmp_path / "list.txt"]) == ["no-such-thing"]
-    assert install.missing(LISTS) == []
+    assert install.missing([tmp_path / "list.txt"], os.environ) == ["no-such-thing"]
+    assert install.missing(LISTS, os.environ) == []
 
 
 def test_of_pip_s_settings_those_that_people_need(tmp_path, monkeypatch):

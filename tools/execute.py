@@ -100,9 +100,9 @@ def page(nb, language="en", address=None):
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = for_browsers(cell.source)
-        for name, attached in cell.get("attachments", {}).items():
+        for attached in cell.get("attachments", {}).values():
             if "image/png" in attached:
-                cell.attachments[name] = {"image/webp": webp(attached["image/png"])}
+                attached["image/webp"] = webp(attached.pop("image/png"))
         for output in cell.get("outputs", []):
             if png(output) is not None:   # the template says that it is WebP
                 output.data["image/png"] = webp(output.data["image/png"])
@@ -126,7 +126,8 @@ def files(nb, address=None):
 
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
-    read(), read(CHINESE)   # they say what is wrong with them before the minutes of an execution
+    for path in (NOTEBOOK, CHINESE):
+        read(path)   # says what is wrong with it, before the minutes of an execution
     status = subprocess.run([sys.executable, ROOT / "data" / "prepare.py"]).returncode
     parameters = {}
     if status == 3:

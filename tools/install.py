@@ -77,14 +77,13 @@ def environment():
     return env
 
 
-def missing(lists):
-    """The packages of these lists that .venv doesn't have."""
+def missing(lists, env):
+    """The packages of these lists that .venv doesn't have, in an environment without those of other places."""
     names = [re.split(r"[^\w.-]", line)[0] for path in lists for line in path.read_text().splitlines()
              if line.strip() and line[0] not in "#-"]
     ask = ("import importlib.metadata as m, sys\n"
            "print(*[name for name in sys.argv[1:] if not list(m.distributions(name=name))])")
-    return subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True,
-                          env=environment()).stdout.split()
+    return subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
 
 
 def install(lists):
@@ -112,14 +111,17 @@ def install(lists):
             return made
     if DONE.exists():
         DONE.unlink()   # pip may change what is installed, and be stopped
-    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists), env=environment()).returncode
-    if not installed and missing(lists):
+    env = environment()
+    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists), env=env).returncode
+    if installed:
+        return installed
+    lacking = missing(lists, env)
+    if lacking:
         print("pip said that it was done, but .venv has no {}. Delete .venv and run this again.".format(
-            ", ".join(missing(lists))), file=sys.stderr)
+            ", ".join(lacking)), file=sys.stderr)
         return 1
-    if not installed:
-        DONE.write_text("\n".join(map(state, lists)))
-    return installed
+    DONE.write_text("\n".join(map(state, lists)))
+    return 0
 
 
 if __name__ == "__main__":

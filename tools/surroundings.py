@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-# Of the settings of Python, Jupyter, IPython and matplotlib, all but where they may find nothing else to write.
+# The settings of Python, Jupyter, IPython and matplotlib go, but for encodings and for folders to write in.
 FAMILIES = ("PYTHON", "JUPYTER", "IPYTHON", "MPL", "MATPLOTLIB")
 ALLOWED = ["PYTHONUTF8", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"]
 EMPTY = tempfile.TemporaryDirectory(prefix="without-settings-", ignore_cleanup_errors=True)   # removed when this process ends

@@ -1,6 +1,5 @@
 """The field to write a digit in, in the page that `make run` writes: no kernel, no network, mouse and finger."""
 
-import base64
 import json
 import re
 
@@ -10,7 +9,7 @@ import torch
 from cells import BUILD, ROOT, code_cells
 from execute import page
 from handwriting import (
-    PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, logits, n_read, seen, with_finger, with_mouse)
+    PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, logits, moments_in, n_read, seen, with_finger, with_mouse)
 
 pytestmark = pytest.mark.timeout(600)
 RECORDINGS = ROOT.parent / "shared" / "pen" / "recordings.json"
@@ -132,20 +131,11 @@ def test_without_a_mouse(opened):
     assert opened.get_by_role("slider").count() == opened.get_by_role("combobox").count() == 1
 
 
-def networks(html):
-    """The weights that the page holds at each moment of the training."""
-    moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
-    for i, (_, parts) in enumerate(moments):
-        kind = torch.int8 if i < len(moments) - 1 else torch.int32
-        w1, b1, w2, b2 = [torch.frombuffer(bytearray(base64.b64decode(text)), dtype=kind).double() * one for text, one in parts]
-        yield w1.reshape(-1, 784), b1, w2.reshape(10, -1), b2
-
-
 @desktop
 def test_the_page_reckons_as_pytorch_does(opened, html):
     """Of the pixels that it shows: logits, probabilities, and what ink and biases add to the lead; with units off as well."""
     opened, write = opened
-    moments = list(networks(html))
+    moments = [numbers for _, numbers, _ in moments_in(html)]
     assert len(moments) == 10
     units = opened.locator(".digit-units button")
     for digit, strokes in STROKES.items():
@@ -156,6 +146,7 @@ def test_the_page_reckons_as_pytorch_does(opened, html):
         units.nth(digit).click()   # off, one more each time
         x = (torch.tensor(seen(opened), dtype=torch.float64) / 255).requires_grad_()
         w1, b1, w2, b2 = moments[moment]
+        w1, w2 = w1.reshape(-1, 784), w2.reshape(10, -1)
         on = torch.arange(len(b1)) > digit
         expected = (x @ w1.T + b1).relu() * on @ w2.T + b2
         assert logits(opened) == pytest.approx(expected.tolist(), abs=1e-4)
