@@ -26,9 +26,10 @@ from PIL import Image
 
 import drawn
 import surroundings
-from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
+from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from outputs import merged, png, same_outputs
 from replacing import replace
+from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
 # The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, the link
