@@ -17,7 +17,7 @@ from chinese import built, missing, updated
 from execute import files, page
 from prose import COMMENT, unreadable_comments, untied_figures
 from test_notebook_file import loaded
-from texts import texts, with_texts
+from texts import texts, with_texts, words
 
 GLOSSARY = ROOT / "zh" / "glossary.tsv"
 CATALOGUE = chinese.load()
@@ -35,11 +35,22 @@ def plain(text):
     return re.sub(r"</?\w+>", "", text)
 
 
+def without_words(block):
+    """A block of code without its comments and docstrings, which may be Chinese."""
+    if block.startswith("```python"):
+        code = block.removeprefix("```python\n").removesuffix("```")
+        for start, end in reversed(words(code)):
+            code = code[:start] + code[end:]
+        return code
+    return block
+
+
 def faults(english, chinese_text):
     """What is wrong with a translation, in words."""
     found = []
     for what, pattern in KEPT.items():
-        counts = [Counter(re.findall(pattern, text if what == "code" else re.sub(KEPT["code"], "", text, flags=re.S), re.S | re.M))
+        counts = [Counter(map(without_words, re.findall(KEPT["code"], text, re.S))) if what == "code" else
+                  Counter(re.findall(pattern, re.sub(KEPT["code"], "", text, flags=re.S), re.S | re.M))
                   for text in (english, chinese_text)]
         lost, added = counts[0] - counts[1], counts[1] - counts[0]
         if what == "names":   # a name may be said more or less often
@@ -105,6 +116,7 @@ def test_an_entry(key):
     ("So $x^2$ it is.", "就是这样。", "formulas: lost"),
     ("So `x` it is.", "就是 `y`。", "names: lost"),
     ("```python\nx = 1\n```", "```python\nx = 2\n```", "code: lost"),
+    ("```python\nx = 1   # one\n```", "```python\nx = 1   # 一\n```", None),
     ("96 %<!-- = a -->", "96%", "comments: lost"),
     ("<details><summary>Hint</summary></details>", "<details><summary>提示</summary>", "folds and keys: lost"),
     ("Yes, it is.", "是,就是它。", "half-width punctuation"),
