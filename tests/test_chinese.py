@@ -101,7 +101,7 @@ def test_each_picture_has_its_caption_below_it():
     cells = read(CHINESE).cells
     for cell, below in zip(cells, cells[1:]):
         if "alt" in cell.metadata:
-            assert below.id == f"{cell.id}-caption" and below.source.startswith("**图：**")
+            assert below.id == f"{cell.id}-caption" and below.source.startswith("**图**：")
 
 
 @pytest.mark.parametrize("key", ENTRIES)
@@ -151,7 +151,7 @@ def test_every_figure_is_tied():
 def test_its_page(stored):
     """In its language, with a link to the English one and from there; it loads nothing from anywhere."""
     html = page(read(CHINESE), "zh")
-    assert '<html lang="zh">' in html and "<title>识别手写数字的神经网络</title>" in html
+    assert '<html lang="zh-CN">' in html and "<title>识别手写数字的神经网络</title>" in html
     assert '<a class="other-edition" href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>' in html
     assert 'href="04-feedforward-nn.zh.html" hreflang="zh" lang="zh">中文版</a>' in page(stored)
     assert loaded(html) == []

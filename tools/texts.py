@@ -10,7 +10,7 @@ import tokenize
 import nbformat
 
 TITLE = "# @title "   # what a folded cell begins with
-FIELD, FIELD_WORDS = "draw-a-digit", "FIELD_WORDS"   # the cell and the variable with the words of the field to write in
+FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell and the variable with the words of the field to write in
 
 
 def strings(tree):
