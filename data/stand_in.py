@@ -117,7 +117,8 @@ def make_stand_in():
     if stand_in_fault(home):
         try:
             # Another run waits until this one has drawn.
-            with FileLock(ROOT / ".lock"), tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder:
+            with (FileLock(ROOT / ".lock"),
+                  tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder):
                 wrong = stand_in_fault(home)
                 if wrong:
                     say("Drawing the stand-in: some seconds.")

@@ -250,7 +250,7 @@ def test_ended_at_many_lines(place):
         shutil.rmtree(place.raw.parent, ignore_errors=True)
         place.put([f"{IMAGES}.gz"])
         (place.raw / LABELS).write_bytes(b"mine")
-        return place.run_apart([mirror], die_at=line)
+        return place.run_apart([str(mirror)], die_at=line)
 
     lines = int(end_at(-1).stdout.split("LINES ")[1])
     for line in random.Random(3).sample(range(1, lines), 24):
@@ -258,7 +258,7 @@ def test_ended_at_many_lines(place):
         for name in place.files:
             whole = (b"mine", place.files[name]) if name == LABELS else (place.files[name],)
             assert not (place.raw / name).exists() or (place.raw / name).read_bytes() in whole
-        assert place.run([mirror]).returncode == 0
+        assert place.run([str(mirror)]).returncode == 0
         assert [path.read_bytes() for path in place.root.glob(mine)].count(b"mine") == 1
 
 
@@ -282,8 +282,10 @@ def test_stopped_with_ctrl_c(place, server):
 def test_a_bar_on_a_terminal_and_nobody_who_reads_the_lines(place, server):
     """As `prepare.py | head`."""
     import pty
+    import termios
 
     (screen, stderr), (unread, stdout) = pty.openpty(), os.pipe()
+    termios.tcsetwinsize(stderr, (24, 100))
     os.close(unread)
     command = place.command([server.at("slow")])
     status = subprocess.run(command, env=place.environment(), stdout=stdout, stderr=stderr, timeout=60).returncode
