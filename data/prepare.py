@@ -83,11 +83,12 @@ def fetch(mirror, name):
             return Path(os.path.expanduser(mirror), name).read_bytes()
         # Some servers call the .gz file itself an encoding: none is asked for, and none undone.
         with (requests.get(f"{mirror.rstrip('/')}/{name}", stream=True, timeout=STALL,
-                           headers={"Accept-Encoding": "identity"}) as answer,
-              tqdm(total=answer.raw.length_remaining, unit="B", unit_scale=True, leave=False, disable=None) as bar):
-            if not answer.ok:
-                raise NoData(f"it answered {answer.status_code} ({answer.reason})")
-            while len(data) <= LARGEST and (block := answer.raw.read1(65536, decode_content=False)):
+                           headers={"Accept-Encoding": "identity"}) as reply,
+              tqdm(total=reply.raw.length_remaining, unit="B", unit_scale=True, leave=False,
+                   disable=None) as bar):
+            if not reply.ok:
+                raise NoData(f"it answered {reply.status_code} ({reply.reason})")
+            while len(data) <= LARGEST and (block := reply.raw.read1(65536, decode_content=False)):
                 data += block
                 bar.update(len(block))
                 if time.monotonic() > end + len(data) / SLOWEST:
@@ -122,8 +123,8 @@ def get_mnist():
     wrong = [name for name in FILES if not is_right(raw / name)]
     if any(not name.endswith(".gz") for name in wrong) or (processed / "training.pt").exists():
         raise NoData(f"""MNIST can't be had. Missing or wrong in {raw}: {', '.join(wrong)}.
-Try again later; or put MNIST's four .gz files there, or set MNIST_MIRROR to a folder or an address that holds
-them; or draw the stand-in: python {ROOT / 'stand_in.py'}, and data_root = "data/stand-in" in the notebook.""")
+Try again later; put MNIST's four .gz files there, or set MNIST_MIRROR to a folder or an address with them;
+or draw the stand-in: python {ROOT / 'stand_in.py'}, data_root = "data/stand-in" in the notebook.""")
     say(f"MNIST is in {raw}: {8 - len(wrong)} files, each with the right SHA-256.")
 
 
@@ -145,6 +146,5 @@ def command(description, work, no_data, arguments=None):
 
 
 main = lambda arguments=None: command(__doc__, get_mnist, 3, arguments)
-
 if __name__ == "__main__":
     sys.exit(main())

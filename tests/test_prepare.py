@@ -35,7 +35,8 @@ BAD_MIRRORS = {   # a kind of answer, an address or a folder: words
     ["truncated", "padded", "empty", "flipped", "endless"], "its SHA-256 is not MNIST's"
 ) | dict.fromkeys(
     ["loop", "reset", "cut", "stall", "silent", NOWHERE, "http://no-such-host.invalid",
-     "https://127.0.0.1:PORT/good", "http://", "ftp://someone:secret@127.0.0.1/mnist", "/no/such/folder", "~nobody-at-all/mnist"], NOT_READ)
+     "https://127.0.0.1:PORT/good", "http://", "ftp://someone:secret@127.0.0.1/mnist", "/no/such/folder",
+     "~nobody-at-all/mnist"], NOT_READ)
 
 
 class MnistPlace(Place):
