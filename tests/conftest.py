@@ -4,7 +4,8 @@ import importlib.util
 
 import pytest
 
-from cells import ROOT, definitions, read
+from cells import ROOT, code_cells, definitions, has_tag, read
+from outputs import same_outputs
 from torch_settings import kept
 
 
@@ -18,6 +19,17 @@ def stored():
 def functions(stored):
     """What the notebook defines, by name."""
     return definitions(stored)
+
+
+@pytest.fixture
+def differing(stored):
+    """A function: the ids of a run's cells that were not executed, or gave other outputs than stored."""
+    cells = {cell.id: cell for cell in stored.cells}
+
+    def found(fresh):
+        return [cell.id for cell in code_cells(fresh) if cell.execution_count is None or not same_outputs(
+            cells[cell.id].outputs, cell.outputs, has_tag(cells[cell.id], "varies"))]
+    return found
 
 
 @pytest.fixture

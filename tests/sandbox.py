@@ -1,9 +1,13 @@
 """A copy of the project in another folder, to check it there without touching this one."""
 
+import os
 import shutil
 import subprocess
+import sys
 
-from cells import ROOT
+import nbformat
+
+from cells import NOTEBOOK, ROOT, core
 
 
 def copy_project(folder):
@@ -14,7 +18,19 @@ def copy_project(folder):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    (folder / "data").mkdir(exist_ok=True)
     for name in ("MNIST", "stand-in"):
         if (ROOT / "data" / name).exists():
             (folder / "data" / name).symlink_to(ROOT / "data" / name)
+
+
+def run_pytest(folder, nb, files=[NOTEBOOK.name], core_only=False, python=sys.executable, **environment):
+    """Run pytest in a copy of the project, with this notebook in place of its own, until a test fails.
+
+    Returns the CompletedProcess. `core_only` leaves out figures in the text: some are of later sections.
+    """
+    nbformat.write(core(nb) if core_only else nb, folder / NOTEBOOK.name)
+    options = ["-x", "-q", "--timeout=900", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    if core_only:
+        options += ["-k", "not figure"]
+    return subprocess.run([python, "-m", "pytest", *options, *files], cwd=folder, capture_output=True,
+                          env=os.environ | environment, encoding="utf-8", errors="replace")

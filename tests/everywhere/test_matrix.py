@@ -1,13 +1,15 @@
-"""The core, strictly compared, in the runs that differ most from a plain one; `make matrix` does all of them, whole."""
+"""The core in the rows that differ most from a plain run; `make matrix` does all rows, whole."""
 
 import pytest
 
-from matrix import EVERYWHERE, ROWS, check
+from matrix import ROWS, check
 
 
 @pytest.mark.mnist
-@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize("name", [
+    "2 threads, no vector instructions", "MKL_CBWR=COMPATIBLE, 2 threads",
+    "locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads"])
 def test_same_digits(name, tmp_path):
-    row = next(row for row in ROWS if row.name == name)
-    outcome, seconds, output = check(row, tmp_path, core_only=True)
-    assert outcome == "passed", output
+    row, = [row for row in ROWS if row.name == name]
+    passed, _, said = check(row, tmp_path, core_only=True)
+    assert passed, said

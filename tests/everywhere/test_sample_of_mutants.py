@@ -10,5 +10,6 @@ from cells import ROOT
 
 @pytest.mark.mnist
 def test_a_sample_of_mutants_is_noticed():
-    result = subprocess.run([sys.executable, ROOT / "tests" / "mutants.py", "sample"], capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    done = subprocess.run([sys.executable, ROOT / "tests" / "mutants.py", "sample"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
