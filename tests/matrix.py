@@ -3,8 +3,8 @@
     python tests/matrix.py          every row; writes the table in tests/README.md
     python tests/matrix.py NAME …   the rows of these names
 
+Each row checks a copy of the project in a folder of its own, under build/matrix. Other versions of Python and
 the oldest supported torch and torchvision, get environments there: 5 GB each, made by uv.
-the oldest supported torch and torchvision, get environments there (5 GB each): uv makes them.
 """
 
 import concurrent.futures

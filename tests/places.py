@@ -1,7 +1,7 @@
 """A script of data/, run on a folder of a test's own, where no run can touch data/ itself.
 
-`python tests/places.py prepare SETTINGS` is such a run in a process of its own. Many are started, so this file imports
-only where it needs them: pytest, and mock, which takes longer than Python to start.
+`python tests/places.py prepare SETTINGS` is such a run in a process of its own. Many are started, so pytest
+and mock are imported only where they are needed: that takes longer than Python needs to start.
 """
 
 import contextlib
@@ -21,20 +21,21 @@ sys.path.insert(0, str(DATA))
 
 
 class Place:
-    """A folder of a test's own, and ways to run a script of data/ on it."""
+    """A folder of a test's own, and ways to run a script of data/, a module, on it.
+
+    `settings` become the script's constants; see also `constants` and `main`.
+    """
 
     def __init__(self, script, root):
-        self.script = script   # the module
-        self.root = root
+        self.script, self.root = script, root
 
     def settings(self, **more):
-        """What the script's constants are to be, and how it is to run: see constants and main."""
         return {"ROOT": self.root} | more
 
     def environment(self, **more):
         """The environment without what would lead the script elsewhere."""
-        clean = {k: v for k, v in os.environ.items()
-                 if k != "MNIST_MIRROR" and not k.lower().endswith("_proxy")}
+        clean = {name: value for name, value in os.environ.items()
+                 if name != "MNIST_MIRROR" and not name.lower().endswith("_proxy")}
         return clean | {"PYTHONIOENCODING": "utf-8"} | more
 
     def run(self, *args, env={}, **settings):
@@ -51,15 +52,14 @@ class Place:
         return subprocess.CompletedProcess(self.script.__name__, status, out.read(), err.read())
 
     def run_apart(self, *args, env={}, **settings):
-        """Run the script in a process of its own, which may die or change what belongs to the whole process."""
-        return subprocess.run(
-            self.command(*args, **settings), env=self.environment(**env),
-            cwd=self.root, capture_output=True, encoding="utf-8", timeout=60)
+        """Run the script in a process of its own, which may die, or change what belongs to a process."""
+        return subprocess.run(self.command(*args, **settings), env=self.environment(**env), cwd=self.root,
+                              capture_output=True, encoding="utf-8", timeout=60)
 
     def start(self, *args, **settings):
         return subprocess.Popen(
-            self.command(*args, **settings), env=self.environment(), cwd=self.root, preexec_fn=heed_ctrl_c if POSIX else None,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+            self.command(*args, **settings), env=self.environment(), cwd=self.root, encoding="utf-8",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c if POSIX else None)
 
     def command(self, *args, **settings):
         settings = json.dumps(self.settings(*args, **settings), default=str)
@@ -76,12 +76,16 @@ def heed_ctrl_c():
 def folder_for_others():
     """A folder outside pytest's private ones, where another user can go."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)
         folder = Path(folder)
+        folder.chmod(0o755)
         yield folder
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir():
-                os.chmod(path, 0o755)
+        change_modes(folder, 0o755)
+
+
+def change_modes(root, mode):
+    for path in (root, *root.rglob("*")):
+        if path.is_dir():
+            path.chmod(mode)
 
 
 def make_read_only(place):
@@ -89,9 +93,7 @@ def make_read_only(place):
     if not POSIX:
         import pytest
         pytest.skip("folders are made read-only by mode bits here, which this system lacks")
-    for path in (place.root, *place.root.rglob("*")):
-        if path.is_dir():
-            os.chmod(path, 0o555)
+    change_modes(place.root, 0o555)
     return {"user": 65534} if os.geteuid() == 0 else {}  # mode bits don't stop root
 
 
@@ -108,8 +110,8 @@ def damage(kind, data):
 
 
 def constants(blank=False, **settings):
-    """What to change in the script: its constants, and what draws if the images are to be blank (it takes no time)."""
-    return settings | ({"draw": draw_blank} if blank else {})
+    """What to change in the script: its constants and, for blank images, which take no time, what draws."""
+    return settings | {"draw": draw_blank} if blank else settings
 
 
 def draw_blank(sizes):
@@ -120,7 +122,6 @@ def draw_blank(sizes):
 def main():
     """Run a script as the settings say."""
     script, settings = importlib.import_module(sys.argv[1]), json.loads(sys.argv[2])
-    settings["ROOT"] = Path(settings["ROOT"])
     die_at = settings.pop("die_at", None)            # end at once at this line, counted
     file_limit = settings.pop("file_limit", None)    # bytes: no file can grow beyond
     user = settings.pop("user", None)                # to run as
@@ -134,14 +135,13 @@ def main():
 
     def trace(frame, event, argument):
         nonlocal lines
-        if not frame.f_code.co_filename.startswith(str(DATA)):
-            return None
-        lines += event == "line"
-        if lines == die_at:
-            os._exit(99)
-        return trace
+        if frame.f_code.co_filename.startswith(str(DATA)):
+            lines += event == "line"
+            if lines == die_at:
+                os._exit(99)
+            return trace
 
-    for name, value in constants(**settings).items():
+    for name, value in constants(**settings | {"ROOT": Path(settings["ROOT"])}).items():
         setattr(script, name, value)
     if die_at is not None:
         threading.settrace(trace)

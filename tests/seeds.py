@@ -4,8 +4,8 @@
     python tests/seeds.py 7 8 9      these seeds; only prints
 
 A text cell has its findings in its metadata, {"any_seed": {what the text says: an expression}}: Python in the
-notebook's variables at its end or, in an exercise, in those that its answer leaves. An expression must be true
-for every seed. The table shows the sides of its comparison, from the lowest to the highest.
+notebook's variables at its end or, in an exercise, in those that its answer leaves. It must be true for every
+seed. The table shows the sides of its comparison, from the lowest to the highest.
 """
 
 import ast
@@ -40,7 +40,8 @@ def report(findings, names, exercise=None):
         for said, expression in findings.items():
             tree = ast.parse(expression, mode="eval").body
             sides = [tree.left, *tree.comparators] if isinstance(tree, ast.Compare) else []
-            values = [eval(ast.unparse(side), dict(names)) for side in sides if not isinstance(side, ast.Constant)]
+            values = [eval(ast.unparse(side), dict(names)) for side in sides
+                      if not isinstance(side, ast.Constant)]
             figures = [float(value) for value in values if not isinstance(value, list)]
             found[said] = [bool(eval(expression, dict(names))), figures]
     print(json.dumps(found))
@@ -91,8 +92,8 @@ def main(seeds):
     print(*lines, sep="\n")
     if not seeds:
         write_part(ROOT / "tests" / "README.md", "seeds", [
-            f"On {datetime.date.today()}, seeds 1 to 6: {len(findings) - n_failed} of {len(findings)} findings "
-            "hold in every run.", "", *lines])
+            f"On {datetime.date.today()}, seeds 1 to 6: {len(findings) - n_failed} of {len(findings)} "
+            "findings hold in every run.", "", *lines])
     sys.exit(n_failed > 0)
 
 

@@ -5,53 +5,36 @@ import subprocess
 import sys
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
-import surroundings
 from cells import ROOT
-from execute import executed
 
-CODE = """1
+OUTPUTS = """
+from execute import executed
+from nbformat.v4 import new_code_cell, new_notebook
+code = '''1
 import matplotlib.pyplot as plt
 assert plt.rcParams["font.size"] == 10
 plt.plot([1, 2, 3])
-plt.show()"""
-OWN = {"MPLBACKEND": "agg", "PYTHONOPTIMIZE": "1", "PYTHONDEVMODE": "1"}
+plt.show()'''
+first, second = executed(new_notebook(cells=[new_code_cell(code), new_code_cell("'two' in globals()")])).cells
+print([sorted(output.get("data", [])) for output in first.outputs], second.outputs[0].data["text/plain"])
+"""
 
 
-@pytest.fixture
-def settings_of_ones_own(tmp_path, monkeypatch):
-    """No pictures, no assertions, large letters, every line's value shown, and a file that prints at the start."""
-    startup = tmp_path / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "own.py").write_text("two = 2")
-    (tmp_path / "profile_default" / "ipython_config.py").write_text(
-        'get_config().InteractiveShell.ast_node_interactivity = "all"')
+@pytest.mark.parametrize("code, printed", [
+    (OUTPUTS, "[['image/png', 'text/plain']] False"),
+    ("import nbval_strict, os; print(os.environ['IPYTHONDIR'] == sys.argv[1])", "False")],
+    ids=["execute", "nbval_strict"])
+def test_they_are_shut_out(code, printed, tmp_path):
+    """No pictures, no assertions, large letters, every line's value shown, a file executed at the start."""
+    profile = tmp_path / "profile_default"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "own.py").write_text("two = 2")
+    (profile / "ipython_config.py").write_text('get_config().InteractiveShell.ast_node_interactivity = "all"')
     (tmp_path / "matplotlibrc").write_text("font.size: 30")
-    for name, value in (OWN | {"IPYTHONDIR": str(tmp_path), "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}).items():
-        monkeypatch.setenv(name, value)
-
-
-def outputs():
-    cells = [new_code_cell(CODE), new_code_cell("'two' in globals()")]
-    first, second = executed(new_notebook(cells=cells)).cells
-    return [sorted(output.get("data", {})) for output in first.outputs], second.outputs[0].data["text/plain"]
-
-
-def test_they_change_what_a_kernel_gives(settings_of_ones_own):
-    """The control of the next test: these settings are ones that matter."""
-    shown, startup = outputs()
-    assert ["image/png", "text/plain"] not in shown and len(shown) > 1 and startup == "True"
-
-
-def test_they_are_shut_out(settings_of_ones_own):
-    surroundings.shut_out()
-    assert outputs() == ([["image/png", "text/plain"]], "False")
-
-
-@pytest.mark.parametrize("module", ["execute", "nbval_strict"])
-def test_whoever_starts_a_kernel_shuts_them_out(module):
-    done = subprocess.run([sys.executable, "-c", f"import {module}, os; print({sorted(OWN)} & os.environ.keys())"],
-                          env=os.environ | OWN | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tools"), str(ROOT / "tests")])},
+    own = {"MPLBACKEND": "agg", "PYTHONDEVMODE": "1", "PYTHONOPTIMIZE": "1", "IPYTHONDIR": str(tmp_path),
+           "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    start = f"import sys; sys.path[:0] = {[str(ROOT / name) for name in ('tools', 'tests')]}\n"
+    done = subprocess.run([sys.executable, "-c", start + code, tmp_path], env=os.environ | own,
                           capture_output=True, text=True)
-    assert done.stdout == "set()\n", done.stderr
+    assert done.stdout == f"{printed}\n", done.stderr
