@@ -50,7 +50,8 @@ def test_a_workflow(path):
 def test_the_same_as_ci_run():
     """On Linux the workflow does what .ci/run does."""
     for path in (ROOT / ".ci" / "run", GITHUB / "workflows" / "test.yml"):
-        assert {"make test", "make everywhere"} <= set(re.findall(r"\bmake \w+", path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        assert "make test" in text and "make everywhere" in text
 
 
 def links(text):

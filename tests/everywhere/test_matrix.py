@@ -2,7 +2,7 @@
 
 import pytest
 
-from matrix import ROWS, check
+from matrix import check
 
 
 @pytest.mark.mnist
@@ -10,6 +10,4 @@ from matrix import ROWS, check
     "2 threads, no vector instructions", "MKL_CBWR=COMPATIBLE, 2 threads",
     "locale C, UTC+14, cold cache, path with spaces, no vector instructions, 2 threads"])
 def test_same_digits(name, tmp_path):
-    row, = [row for row in ROWS if row.name == name]
-    passed, _, said = check(row, tmp_path, core_only=True)
-    assert passed, said
+    assert check(name, tmp_path, core_only=True) == ""
