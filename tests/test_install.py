@@ -5,12 +5,9 @@ In real environments: everywhere/test_environment.py.
 
 import ast
 import importlib.metadata
-import json
 import os
 import re
-import subprocess
 import sys
-import zipfile
 
 import pytest
 import yaml
@@ -31,7 +28,8 @@ def requirements(path):
             if each.marker is None or each.marker.evaluate()}
 
 
-PINNED = {name: str(specifier).strip("=") for name, specifier in requirements(install.CONSTRAINTS).items()}
+CONSTRAINTS = requirements(install.CONSTRAINTS)
+PINNED = {name: str(specifier).strip("=") for name, specifier in CONSTRAINTS.items()}
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.parent.name)
@@ -61,6 +59,14 @@ def test_conda_s_list_is_in_step():
 def test_pinned_exactly(path):
     loose = [name for name, specifier in requirements(path).items() if not str(specifier).startswith("==")]
     assert loose == ["setuptools"] * (path == LISTS[0])
+
+
+@pytest.mark.parametrize("name", ["torch", "torchvision"])
+def test_pytorch_s_cpu_build_is_taken(name):
+    """Where README's setting makes pip look: the pins allow it, and of two that fit pip takes the higher."""
+    cpu = Version(PINNED[name] + "+cpu")
+    assert requirements(LISTS[0])[name].contains(cpu) and CONSTRAINTS[name].contains(cpu)
+    assert cpu > Version(PINNED[name])
 
 
 def test_the_constraints_name_no_place():
@@ -193,37 +199,3 @@ def test_one_sentence_where_the_environment_can_t_be_made(place, monkeypatch, ca
     monkeypatch.setattr(install, "fault", lambda *version: "This is Python 3.10.")
     assert install.install(place.lists) == 1
     assert capsys.readouterr().err == "This is Python 3.10.\n" and not install.VENV.exists()
-
-
-def wheel(folder, name, version, needs=""):
-    """A package without content."""
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as file:
-        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-
-
-def test_the_cpu_build_is_chosen_and_nothing_else_changes(place):
-    """Where an index has it, too: two folders of made-up packages stand for PyPI and PyTorch's index."""
-    pypi, cpu = place.folder / "pypi", place.folder / "cpu"
-    pypi.mkdir()
-    cpu.mkdir()
-    versions = {name: PINNED[name] for name in ("torch", "torchvision", "numpy")}
-    for name, version in versions.items():
-        wheel(pypi, name, version, "Requires-Dist: triton\n" * (name == "torch"))
-        wheel(cpu, name, "99" if name == "numpy" else f"{version}+cpu")
-    wheel(pypi, "triton", "1")
-    wheel(cpu, "torch", "99+cpu")
-    for path in (place.lists[0], install.CONSTRAINTS):
-        path.write_text("\n".join(f"{name}=={version}" for name, version in versions.items()))
-
-    def chosen(*folders):
-        places = [argument for folder in folders for argument in ("--find-links", folder)]
-        command = [sys.executable, "-m", "pip", "--isolated", *install.arguments(place.lists[:1]), *places,
-                   "--no-index", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        packages = [each["metadata"] for each in json.loads(done.stdout)["install"]]
-        return {each["name"]: each["version"] for each in packages}
-
-    on_the_cpu = {name: f"{versions[name]}+cpu" for name in ("torch", "torchvision")}
-    assert chosen(pypi) == versions | {"triton": "1"} and chosen(pypi, cpu) == versions | on_the_cpu
