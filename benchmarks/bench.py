@@ -18,14 +18,14 @@ from make_run import make_run
 from replacing import replace
 
 CORES = os.sched_getaffinity(0)
-# Hidden and batch sizes, for one process and for two
+# (hidden size, batch size)
 SIZES = [(32, 100), (128, 100), (512, 100), (2048, 100), (4096, 100), (32, 10), (32, 1000), (32, 10_000)]
 DDP_SIZES = [(32, 100), (512, 100), (32, 1000), (512, 1000)]
 PACKAGES = ["torch", "torchvision", "jax", "scikit-learn", "keras", "lightning", "skorch", "fastai", "numpy"]
 
 
 def in_turns(names, epochs, cores, hidden=32, batch=100):
-    """Let contenders, each a process on these cores, train an epoch per round. Returns their results by name."""
+    """Results by name of contenders, each a process on these cores, that train an epoch per round."""
     from contenders import train
     spawn = multiprocessing.get_context("spawn")
     pipes, turns = {}, {name: [] for name in names}
@@ -72,9 +72,9 @@ def scaling(cores):
 
 def ddp_seconds(processes, hidden, batch, folder):
     """Seconds of each epoch of examples/ddp.py but its first. It saves its weights in `folder`."""
-    code = f"import ddp\nddp.nb.hidden_size, ddp.nb.batch_size, ddp.nb.epochs = {hidden}, {batch}, 4\nddp.main()"
+    settings = f"vars(ddp.nb).update(hidden_size={hidden}, batch_size={batch}, epochs=4)"
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-               "--no-python", sys.executable, "-uc", code]
+               "--no-python", sys.executable, "-uc", f"import ddp; {settings}; ddp.main()"]
     with subprocess.Popen([sys.executable, *command], cwd=folder, text=True, stdout=subprocess.PIPE,
                           env=os.environ | {"PYTHONPATH": str(ROOT / "examples")}) as process:
         moments = [time.perf_counter() for line in process.stdout if line.startswith("epoch")]

@@ -128,8 +128,8 @@ def by_hand(hidden, batch, turn):
 def trimmed(hidden, batch, turn):
     """`step_by_hand` with all that makes it faster and harder to read.
 
-    The division by 255 is in the first layer's weights, pixels that are black in every training image are left
-    out, and each sum is added to its product in one operation.
+    The division by 255 is in the first layer's weights, pixels that no training image uses are left out, and
+    each sum is added to its product in one operation.
     """
     images, _, train, _ = load()
     images = images[:, images[train].amax(dim=0) > 0]

@@ -70,8 +70,9 @@ def verdict(value, target):
 def machine_line(results):
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return [f"{machine['date']}; {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
-            f"Python {machine['python']}, {versions}. The whole took {results['minutes']} minutes."]
+    return [f"{machine['date']}; {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['memory_gib']} GiB; Python {machine['python']}, {versions}. "
+            f"The whole took {results['minutes']} minutes."]
 
 
 def target_table(results):
@@ -101,7 +102,8 @@ def scaling_table(results):
     for loop, jax in zip(results["scaling"][::2], results["scaling"][1::2]):
         rows.append((f"{loop['hidden']:,}", f"{loop['batch']:,}",
                      *(f"{statistics.median(run['seconds']):.3f}" for run in (loop, jax)),
-                     spread(extremes(ratios(loop, jax)), 2), f"{loop['accuracy']:.3f}, {jax['accuracy']:.3f}"))
+                     spread(extremes(ratios(loop, jax)), 2),
+                     f"{loop['accuracy']:.3f}, {jax['accuracy']:.3f}"))
     return table(rows)
 
 
@@ -157,7 +159,8 @@ def pictures(results):
                       "fmt": "o", "label": label})
     ticks = [0.1, 0.2, 0.5, 1, 2, 5]
     picture("epoch.png", (9, 6.5), [(lines, {
-        "xscale": "log", "xticks": ticks, "xticklabels": ticks, "yticks": range(len(names)), "yticklabels": names,
+        "xscale": "log", "xticks": ticks, "xticklabels": ticks, "yticks": range(len(names)),
+        "yticklabels": names,
         "xlabel": "seconds per epoch (median and quartiles)",
         "title": "An epoch of 48,000 images, with validation on 12,000"})])
 

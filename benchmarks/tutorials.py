@@ -98,7 +98,8 @@ def main(notebooks):
             prepare(Path(folder), notebooks)
             run = results[name] = execute(file, end, accuracy, folder)
         print(name, run, flush=True)
-        rows.append((name, f"{run['first']:.0f} s", f"{run['end']:.0f} s", f"{run['accuracy']:.2%} ({images})"))
+        rows.append((name, f"{run['first']:.0f} s", f"{run['end']:.0f} s",
+                     f"{run['accuracy']:.2%} ({images})"))
     replace(HERE / "tutorials.json", json.dumps(results, indent=1) + "\n")
     write_part(HERE / "README.md", "tutorials", [
         f"{results['date']}, in the environment of `make bench`, one run each.", "",
