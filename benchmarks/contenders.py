@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from cells import definitions
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from cells import ROOT, definitions
 
 RATES = [0.5] * 5 + [0.1] * 5   # the learning rate of each epoch
 

@@ -10,11 +10,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from cells import ROOT
 from marked import write_part
 
+HERE = ROOT / "benchmarks"
 RESULTS = HERE / "results.json"
 BLUE, ORANGE = "#0072B2", "#D55E00"   # told apart by colour-blind readers too
 LOOP = "notebook's loop, float32"
