@@ -26,13 +26,14 @@ everywhere: install-tests
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
 	@$(TEST) tests/everywhere
 
-# The Chinese notebook looks for the data beside itself, as any notebook does.
+# The Chinese notebook looks for the data beside itself, as any notebook does. Jupyter must be told that root may start it.
 lab: folder := .
 lab-zh: folder := zh
+lab lab-zh: as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab lab-zh: install
 	@$(BIN)/python data/prepare.py || [ $$? -eq 3 ]
 	@[ $(folder) = . ] || [ -d zh/data ] || ln -sfn ../data zh/data
-	@$(BIN)/python -m jupyterlab $(folder)/04-feedforward-nn.ipynb
+	@$(BIN)/python -m jupyterlab $(as_root) $(folder)/04-feedforward-nn.ipynb
 
 refresh: install-tests
 	@$(BIN)/python data/prepare.py

@@ -10,9 +10,10 @@ Exit status: 0 done; 1 anything else; 130 stopped.
 import hashlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 
-from prepare import ROOT, NoData, alone, command, folder_fault, say, set_aside, show
+from prepare import ROOT, NoData, command, say, set_aside
 
 SIZES = {"train": 60_000, "t10k": 10_000}  # images in the stand-in, as in MNIST
 STAND_IN_MARK = """\
@@ -110,21 +111,24 @@ def stand_in_fault(home):
 
 def make_stand_in():
     """Leave the stand-in, checked, in ROOT/stand-in, or raise NoData."""
+    from filelock import FileLock
+
     home = ROOT / "stand-in"
     if stand_in_fault(home):
         try:
-            with alone(ROOT) as partial:
+            # Another run waits until this one has drawn.
+            with (FileLock(ROOT / ".lock"),
+                  tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder):
                 wrong = stand_in_fault(home)
                 if wrong:
                     say("Drawing the stand-in: some seconds.")
-                    write_stand_in(partial / "stand-in")
+                    write_stand_in(Path(folder, "stand-in"))
                     if os.path.lexists(home):
                         set_aside(home, wrong)
-                    os.replace(partial / "stand-in", home)
-        except (NoData, OSError) as error:
-            reason = folder_fault(error) if isinstance(error, OSError) else error
-            raise NoData(f"The stand-in can't be made in {show(ROOT)}: {reason}.") from None
-    say(f"The stand-in is in {show(home)}. These are not the MNIST digits: they are drawn from fonts,")
+                    os.replace(Path(folder, "stand-in"), home)
+        except OSError as error:
+            raise NoData(f"The stand-in can't be made in {ROOT}: {error}.") from None
+    say(f"The stand-in is in {home}. These are not the MNIST digits: they are drawn from fonts,")
     say("and the figures in the notebook's text won't match what it computes on them.")
 
 

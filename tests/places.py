@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -118,13 +117,6 @@ def draw_blank(sizes):
     return {part: (numpy.zeros((n, 28, 28), "uint8"), numpy.zeros(n, "uint8")) for part, n in sizes.items()}
 
 
-def copy_slowly(source, target, length):
-    print("extracting", flush=True)
-    while block := source.read(16384):
-        target.write(block)
-        time.sleep(0.002)
-
-
 def main():
     """Run a script as the settings say."""
     script, settings = importlib.import_module(sys.argv[1]), json.loads(sys.argv[2])
@@ -132,13 +124,11 @@ def main():
     die_at = settings.pop("die_at", None)            # end at once at this line, counted
     file_limit = settings.pop("file_limit", None)    # bytes: no file can grow beyond
     user = settings.pop("user", None)                # to run as
-    if settings.pop("slow_extraction", False):
-        script.shutil.copyfileobj = copy_slowly
     if file_limit is not None:
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     if user is not None:
-        import filelock, pooch, requests, tqdm  # noqa: E401, F401  while they can be read
+        import filelock, requests, tqdm  # noqa: E401, F401  while they can be read
         os.setuid(user)
     lines = 0
 

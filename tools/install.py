@@ -102,10 +102,14 @@ def install(lists):
         if fault():
             print(fault(), file=sys.stderr)
             return 1
-        if os.path.lexists(str(VENV)):
-            print("The Python of .venv can't be used: making .venv anew.", flush=True)
         if VENV.is_symlink():
             VENV.unlink()   # what it leads to is somebody's
+        elif VENV.is_dir() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").exists():
+            print("The folder .venv holds something else than Python's packages. Move it elsewhere, and run this again.",
+                  file=sys.stderr)
+            return 1
+        elif VENV.exists():
+            print("The Python of .venv can't be used: making .venv anew.", flush=True)
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode
         if made:
             return made
