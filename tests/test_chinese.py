@@ -53,8 +53,9 @@ def faults(english, chinese_text):
                   Counter(re.findall(pattern, re.sub(KEPT["code"], "", text, flags=re.S), re.S | re.M))
                   for text in (english, chinese_text)]
         lost, added = counts[0] - counts[1], counts[1] - counts[0]
-        if what == "names":   # a name may be said more or less often
+        if what == "names":   # a name may be said more or less often, and a path or a command be added
             lost, added = counts[0].keys() - counts[1].keys(), counts[1].keys() - counts[0].keys()
+            added = {name for name in added if not re.search("[ /]", name)}
         if what in ("links", "list items"):   # reading in Chinese may stand beside the originals
             added = {each for each in added if what == "links" and not each.startswith("https://")}
         if lost or added:
