@@ -13,7 +13,7 @@ from torchvision.datasets import CIFAR10
 
 @contextlib.contextmanager
 def small_cifar():
-    """The folder of 250 pictures to train with and 50 to test with; inside, torchvision takes them for all."""
+    """The folder of 250 pictures to train with and 50 to test with. torchvision takes them for all."""
     random = np.random.RandomState(0)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, CIFAR10.base_folder)

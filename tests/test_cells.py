@@ -71,10 +71,11 @@ def test_what_each_way_does_is_timed(after, capsys, way):
 
     data, targets = torch.randint(256, (7, 2, 3), dtype=torch.uint8), torch.arange(7)
     step, by_hand, operations, weights = mock.Mock(), mock.Mock(), [], [torch.rand(4, 6).as_subclass(Weights)]
-    seconds = {name: i for i, name in enumerate(WAYS.values())}
+    seconds, loader = {name: i for i, name in enumerate(WAYS.values())}, mock.MagicMock()
+    loader.__iter__.side_effect = lambda: iter(BATCHES)
     scope = after(
         "compare-times", dataset=SimpleNamespace(data=data, targets=targets), train_indices=[6, 2, 3, 0, 5],
-        batch_size=2, model=nn.Linear(2, 2), lr=0.3, device=CPU, train_dl=BATCHES, valid_dl=[],
+        batch_size=2, model=nn.Linear(2, 2), lr=0.3, device=CPU, train_dl=loader, valid_dl=[],
         weights_by_hand=weights, timeit=SimpleNamespace(repeat=repeat), loss_batch=step, step_by_hand=by_hand)
     assert scope["loop_seconds"] == seconds and capsys.readouterr().out.splitlines() == [
         f"{name:16} {i}.000 s" for name, i in seconds.items()]
@@ -82,6 +83,7 @@ def test_what_each_way_does_is_timed(after, capsys, way):
         scope[way]()
     model, opt = scope["timed_model"], scope["opt"]
     assert model is not scope["model"] and opt.param_groups[0]["params"] == [*model.parameters()]
+    assert loader.__iter__.call_count == (way in ("loading", "fitting"))
     assert type(opt) is torch.optim.SGD and opt.param_groups[0]["lr"] == 0.3
     assert step.call_args_list == [
         mock.call(model, F.cross_entropy, *batch, opt) for batch in BATCHES if way == "fitting"]
