@@ -280,7 +280,10 @@ def test_to_device_keeps_any_structure():
     (leaves, structure), (moved, its_structure) = tree_flatten(nest), tree_flatten(to_device(nest, META))
     assert structure == its_structure and {p.device for p in module.parameters()} == {META}
     for leaf, its in zip(leaves, moved):
-        assert its.device == META and its.shape == leaf.shape if torch.is_tensor(leaf) else its is leaf
+        if torch.is_tensor(leaf):
+            assert its.device == META and its.shape == leaf.shape
+        else:
+            assert its is leaf
     assert nest["a"][0].device == CPU and type(to_device(Listed([1]), META)) is Listed
 
 
