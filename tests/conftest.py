@@ -1,10 +1,11 @@
 """What several test files use."""
 
 import importlib.util
+from unittest import mock
 
 import pytest
 
-from cells import ROOT, definitions, read
+from cells import ROOT, code_cells, read
 from torch_settings import kept
 
 
@@ -12,12 +13,6 @@ from torch_settings import kept
 def stored():
     """The committed notebook."""
     return read()
-
-
-@pytest.fixture(scope="session")
-def functions(stored):
-    """What the notebook defines, by name."""
-    return definitions(stored)
 
 
 @pytest.fixture
@@ -35,6 +30,34 @@ def notebook_precision():
         torch.set_default_dtype(torch.float64)
         torch.set_num_threads(1)
         yield
+
+
+@pytest.fixture
+def after(stored, tmp_path, monkeypatch):
+    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards.
+
+    What the cell `set-up` sets for the whole process is put back afterwards.
+    """
+    import matplotlib.pyplot as plt
+    import torch
+
+    from notebook_names import NAMES
+    sources = {cell.id: cell.source for cell in code_cells(stored)}
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # where it makes a folder
+    # The real one needs a kernel.
+    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", mock.Mock())
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+
+    def execute(*cells, **names):
+        scope = NAMES | names
+        for cell in cells:
+            exec(compile(sources[cell], f"<cell {cell}>", "exec"), scope)
+        return scope
+
+    with kept(), plt.rc_context():
+        yield execute
+    plt.close("all")
+    torch.set_printoptions(profile="default")
 
 
 @pytest.fixture
