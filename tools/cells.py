@@ -19,7 +19,6 @@ TAGS = {"parameters", "definition", "result", "varies", "guess"}
 AFTER_THE_CORE = "## 6."
 LOST = ("The cells of {0} have lost their ids, as some programs do when they save a notebook. Nothing was changed. "
         "The way back is `git checkout {0}`; save your own changes elsewhere first.")
-TITLE = "# @title "   # what a folded cell begins with
 
 
 def read(path=NOTEBOOK):
@@ -62,32 +61,6 @@ def before(nb, start):
 def core(nb):
     """The notebook's sections 0 to 5: data, model, training and a look at what was learned."""
     return before(nb, AFTER_THE_CORE)
-
-
-def texts(nb):
-    """Every text of a notebook: {the cell's id, and what it is if not the cell itself: text}."""
-    found = {}
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            found[cell.id] = cell.source
-        elif cell.source.startswith(TITLE):
-            found[f"{cell.id}: title"] = cell.source.split("\n")[0].removeprefix(TITLE)
-        if "alt" in cell.metadata:
-            found[f"{cell.id}: alt"] = cell.metadata.alt
-    return found
-
-
-def with_texts(nb, others):
-    """A copy of a notebook with other texts; where there is none, its own stands."""
-    nb = copy.deepcopy(nb)
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            cell.source = others.get(cell.id) or cell.source
-        if title := others.get(f"{cell.id}: title"):
-            cell.source = "\n".join([TITLE + title, *cell.source.split("\n")[1:]])
-        if alt := others.get(f"{cell.id}: alt"):
-            cell.metadata.alt = alt
-    return nb
 
 
 def definitions(nb=None):

@@ -11,8 +11,9 @@ import sys
 
 import polib
 
-from cells import CHINESE, NOTEBOOK, ROOT, as_text, read, texts, with_texts
+from cells import CHINESE, NOTEBOOK, ROOT, as_text, read
 from replacing import replace
+from texts import texts, with_texts
 
 CATALOGUE = CHINESE.with_suffix(".po")
 

@@ -26,19 +26,20 @@ from PIL import Image
 
 import drawn
 import surroundings
-from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
+from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from outputs import merged, png, same_outputs
 from replacing import replace
+from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
 # The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, the link
 # to the other, and what the page says besides.
 EDITIONS = {
     "en": (NOTEBOOK.stem, ". Build a network with one hidden layer, train it in seconds, look into it, and write digits "
-                          "for it to read.", ("zh", "中文版"), {"contents": "Contents", "guess": "I have a guess: show me",
+                          "for it to read.", ("zh", "中文版"), {"language": "en", "contents": "Contents", "guess": "I have a guess: show me",
             "film": "The last picture of the film. The slider of the field below shows others."}),
     "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
-              ("en", "English"), {"contents": "目录", "guess": "我猜好了，看结果",
+              ("en", "English"), {"language": "zh-CN", "contents": "目录", "guess": "我猜好了，看结果",
             "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
@@ -53,6 +54,10 @@ def picture(nb, cell_id):
 
 # In the text, but not in code: a formula, and the space before a percent sign.
 FORMULA = re.compile(r"```.*?```|`[^`]*`|\\.|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$|(?<=\d)(?P<percent> %)", re.S)
+
+
+# Names, signs and spaces, which page.css gives no colour: their marks are an eighth of the page.
+PLAIN_CODE = re.compile(r'<span class="(?:n|nn|nb|bp|o|p|w)">([^<]*)</span>')
 
 
 def for_browsers(text):
@@ -106,13 +111,13 @@ def page(nb, language="en", address=None):
         for output in cell.get("outputs", []):
             if png(output) is not None:   # the template says that it is WebP
                 output.data["image/png"] = webp(output.data["image/png"])
-    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
-                            language_code=language)
+    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
     name, told, (other, its_name), words = EDITIONS[language]
     resources = {"metadata": {"name": title}, "description": description + told, "address": address, "file": f"{name}.html",
                  "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name), "words": words,
                  "contents": contents(nb)}
-    return exporter.from_notebook_node(nb, resources)[0]
+    html = exporter.from_notebook_node(nb, resources)[0]
+    return PLAIN_CODE.sub(r"\1", html)
 
 
 def files(nb, address=None):

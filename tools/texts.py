@@ -1,0 +1,108 @@
+"""The words of a notebook, taken out of it and put into it: what its editions differ in."""
+
+import ast
+import copy
+import io
+import json
+import re
+import tokenize
+
+import nbformat
+
+TITLE = "# @title "   # what a folded cell begins with
+FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell and the variable with the words of the field to write in
+
+
+def strings(tree):
+    """The nodes of a cell's strings that only readers need: docstrings, sentences of errors, the field's words."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+            yield node.body[0].value
+        elif isinstance(node, ast.Assert) and node.msg:
+            yield node.msg
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+            yield from node.args
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS:
+            yield from (each for value in node.value.values for each in ast.walk(value)
+                        if isinstance(each, ast.Constant) and any(map(str.isalpha, each.value)))
+
+
+def words(source):
+    """Where in a cell's code its comments and those strings stand: [(start, end)].
+
+    Shapes (`# [batch, 784]`) are left out, and so is the title.
+    """
+    lines = source.splitlines(keepends=True)
+
+    def place(line, column):
+        return sum(map(len, lines[:line - 1])) + column
+
+    def place_in_bytes(line, column):
+        return place(line, len(lines[line - 1].encode()[:column].decode()))
+
+    comments = [token for token in tokenize.generate_tokens(io.StringIO(source).readline)
+                if token.type == tokenize.COMMENT and not re.match(rf"{TITLE}|# \[[^]]*\]$", token.string)]
+    return sorted([(place(*token.start), place(*token.end)) for token in comments]
+                  + [(place_in_bytes(node.lineno, node.col_offset), place_in_bytes(node.end_lineno, node.end_col_offset))
+                     for node in strings(ast.parse(source))])
+
+
+def texts(nb):
+    """Every text of a notebook: {the cell's id, and what it is if not the cell itself: text}."""
+    found = {}
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            found[cell.id] = cell.source
+            continue
+        if cell.source.startswith(TITLE):
+            found[f"{cell.id}: title"] = cell.source.split("\n")[0].removeprefix(TITLE)
+        for i, (start, end) in enumerate(words(cell.source), 1):
+            found[f"{cell.id}: words {i}"] = cell.source[start:end]
+        if "alt" in cell.metadata:
+            found[f"{cell.id}: alt"] = found[f"{cell.id}-caption"] = cell.metadata.alt
+    return found
+
+
+def with_texts(nb, others):
+    """A copy of a notebook with other texts; where there is none, its own stands.
+
+    Its pictures get a text cell with a caption below them, where there is a text for it.
+    """
+    nb = copy.deepcopy(nb)
+    old_words = field_words(nb)
+    for cell in [*nb.cells]:
+        if cell.cell_type == "markdown":
+            cell.source = others.get(cell.id) or cell.source
+            continue
+        for i, (start, end) in reversed([*enumerate(words(cell.source), 1)]):
+            if other := others.get(f"{cell.id}: words {i}"):
+                cell.source = cell.source[:start] + other + cell.source[end:]
+        if title := others.get(f"{cell.id}: title"):
+            cell.source = "\n".join([TITLE + title, *cell.source.split("\n")[1:]])
+        if alt := others.get(f"{cell.id}: alt"):
+            cell.metadata.alt = alt
+        caption = f"{cell.id}-caption"
+        if others.get(caption) and all(each.id != caption for each in nb.cells):
+            nb.cells.insert(nb.cells.index(cell) + 1, nbformat.v4.new_markdown_cell(others[caption], id=caption))
+    new_words = field_words(nb)
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            if old_words and "text/html" in output.get("data", {}):
+                html = output.data["text/html"].replace(in_script(old_words), in_script(new_words))
+                for key in ("live", "alt", "still"):   # what stands there without scripts
+                    html = html.replace(old_words[key], new_words[key])
+                output.data["text/html"] = html
+    return nb
+
+
+def in_script(words_of_the_field):
+    """The words of the field as its script has them."""
+    return json.dumps(words_of_the_field, ensure_ascii=False)
+
+
+def field_words(nb):
+    """The words of the field to write in, as its cell defines them; None in a notebook without it."""
+    for cell in nb.cells:
+        if cell.id == FIELD:
+            return next(ast.literal_eval(node.value) for node in ast.parse(cell.source).body
+                        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS)
