@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from cells import BUILD, ROOT, code_cells, read
+from cells import ROOT, code_cells, read
 from execute import page
 from handwriting import PLAIN, SLANTED, SMALL, STROKES, Field, moments_in
 
@@ -46,9 +46,6 @@ on_a_phone = pytest.mark.parametrize("field", ["phone"], indirect=True)
 def test_ten_digits(field):
     assert field.answer() == "Write a digit"
     assert field.share_read() >= 0.9
-    BUILD.mkdir(exist_ok=True)
-    picture = "digit-phone.png" if field.finger else "digit-desktop.png"
-    field.page.locator(".digit").screenshot(path=BUILD / picture)
     field.clear()
     assert field.answer() == "Write a digit" and field.bars()[0] == [0] * 10
 
@@ -123,9 +120,8 @@ def test_the_page_computes_as_pytorch_does(field):
         assert shown_logits == pytest.approx(logits.tolist(), abs=1e-4)
         assert shown_chances == pytest.approx(chances.tolist(), abs=1e-9)
         best, second = logits.topk(2).indices.tolist()
-        rounded = f"{'about ' if moment < 9 else ''}{100 * chances[best].item():.0f}"
-        sure = "over 99" if chances[best] > 0.99 else rounded
-        assert field.answer() == f"{best}, {sure} % sure"
+        rounded = f"{'about ' * (moment < 9)}{100 * chances[best].item():.0f}"
+        assert field.answer() == f"{best}, {'over 99' if chances[best] > 0.99 else rounded} % sure"
         lead = logits[best] - logits[second]
         lead.backward()
         ink = (x * x.grad).detach()   # what each pixel adds to the lead
