@@ -11,7 +11,7 @@ from cells import NOTEBOOK, ROOT, code_cells
 
 NAMES = {"seed", "bits", "batch_size", "hidden_size", "lr", "epochs", "fine_lr", "fine_epochs", "data_root"}
 WHOLE, ABOVE = "a whole number, 1 or more", "a number above 0"
-BITS, SEED = "32 or 64", "from 0 to 2**32 - 1"
+BITS, SEED, FOLDER = "32 or 64", "from 0 to 2**32 - 1", "a folder's name in quotes"
 
 
 @pytest.mark.parametrize("name, value, wanted", [
@@ -19,7 +19,7 @@ BITS, SEED = "32 or 64", "from 0 to 2**32 - 1"
     ("hidden_size", "many", WHOLE), ("hidden_size", True, WHOLE), ("lr", 0, ABOVE), ("lr", math.nan, ABOVE),
     ("lr", math.inf, ABOVE), ("lr", True, ABOVE), ("fine_lr", "small", ABOVE), ("fine_lr", None, ABOVE),
     ("bits", 16, BITS), ("bits", 64.0, BITS), ("bits", "32", BITS),
-    ("seed", -1, SEED), ("seed", 2 ** 32, SEED), ("seed", 1.0, SEED)])
+    ("seed", -1, SEED), ("seed", 2 ** 32, SEED), ("seed", 1.0, SEED), ("data_root", 1, FOLDER)])
 def test_nonsense_is_named_at_once(after, tmp_path, name, value, wanted):
     import torch
     torch.set_default_dtype(torch.float16)
