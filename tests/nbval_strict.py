@@ -1,29 +1,29 @@
 """How the notebook is checked: it is executed once, by nbval, and everything that needs a run asks that kernel.
 
-A pytest plugin, which conftest.py at the top loads.
-- What nbval lets through by itself is closed here; test_check.py shows each gap closed.
-- A cell tagged `varies` is compared by its words; of a picture of durations, the words and the points, which
-  are in the cell's metadata under `drawn` (tools/drawn.py).
+A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
+- tools/outputs.py says what counts as the same output.
+- Of a picture of durations, words and points are compared (tools/drawn.py).
 - What a cell has in its metadata under `holds` must be true right after it: results of the course's own settings.
-- The exercises' answers run where they stand, and at the end each figure in the text, of the Chinese edition too, is
-  compared with the run.
+- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese edition
+  too, is compared with the run (prose.py).
 """
 
 import json
-import re
+from collections import defaultdict
 from dataclasses import replace
+from functools import cached_property
 from queue import Empty
 
 import pytest
-from nbval.kernel import RunningKernel
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 import answers
 import drawn
 import prose
 import surroundings
-from cells import CHINESE, LOST, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
-from outputs import comparable, kind, pictures, png, same_picture
+from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from outputs import difference, png
 
 surroundings.shut_out()
 
@@ -38,23 +38,85 @@ def has_mnist():
     return (ROOT / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
 
 
-def pytest_configure(config):
-    """Refuse to run in a way that would check less."""
-    if not config.getoption("nbval", False) or config.getoption("nbval_lax") or config.getoption("nbval_sanitize_with"):
-        raise pytest.UsageError("The notebook's outputs would not be compared: run pytest with --nbval, "
-                                "as pyproject.toml does, without --nbval-lax and without --nbval-sanitize-with.")
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    """Every notebook is checked here, whatever nbval's options say."""
+    found = yield
+    return [Notebook.from_parent(parent, path=file_path)] if file_path.suffix == ".ipynb" else found
 
 
-def pytest_collectstart(collector):
-    if isinstance(collector, IPyNbFile):
-        # By itself nbval compares no pictures.
-        collector.skip_compare = tuple(key for key in collector.skip_compare if key not in ("image/png", "image/jpeg"))
+class Notebook(IPyNbFile):
+    """A notebook: its cells, between them the exercises' answers, and at the end the figures in its text."""
+
+    def collect(self):
+        try:
+            self.nb = read(self.path)
+        except SystemExit as error:
+            raise self.CollectError(str(error)) from None
+        if faults := [*unchecked(self.nb)]:
+            raise self.CollectError(f"{self.name} would not be checked in full: {'; '.join(faults)}.")
+        self.claims = prose.claims(self.nb)
+        if self.path == NOTEBOOK:
+            self.claims += [replace(claim, cell=f"zh {claim.cell}") for claim in prose.claims(read(CHINESE))]
+        for cell in self.nb.cells:
+            if cell.cell_type == "code":
+                number, options = cell.execution_count, defaultdict(bool, check=True)
+                yield Cell.from_parent(self, name=cell.id, cell_num=number, cell=cell, options=options)
+            elif cell.id.startswith("exercise-"):
+                yield Question.from_parent(self, name=f"answer to {cell.id}", wrong=lambda cell=cell: self.answer(cell))
+        for claim in self.claims:
+            yield Question.from_parent(self, name=f"figure in {claim}", wrong=lambda claim=claim: self.figure(claim))
+
+    def setup(self):
+        self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
+        self.kernel.ask(drawn.START)
+
+    def teardown(self):
+        if hasattr(self.kernel, "km"):   # one that died has its sockets open still
+            self.kernel.stop()
+
+    def answer(self, cell):
+        """What is wrong with the answer to an exercise, executed where the exercise stands; "" if nothing is."""
+        return self.kernel.ask(answers.question(cell))
+
+    def figure(self, claim):
+        """How a figure in the text differs from the run; "" if it doesn't."""
+        value = self.values[claim.expression]
+        if isinstance(value, str):
+            return f"{claim.expression} can't be evaluated: {value}"
+        return "" if claim.holds(value) else f"the run gives {value:.6g}, but the text says: {claim.sentence}"
+
+    @cached_property
+    def values(self):
+        """What the expressions behind the figures are in the run: a number, or a text that says what went wrong."""
+        return json.loads(self.kernel.ask(prose.question(self.claims)))
 
 
-# The items of a notebook: its cells, and between and behind them what asks the kernel
+def unchecked(nb):
+    """What of a notebook the check would miss."""
+    cells = code_cells(nb)
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        yield "the code cells were not all executed once, top to bottom (run make refresh)"
+    for cell in nb.cells:
+        if unknown := set(cell.metadata.get("tags", [])) - TAGS:
+            yield f"{cell.id} has an unknown tag, {', '.join(unknown)}"
+        if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
+            yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
+    for cell in cells:
+        if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
+            yield f"{cell.id}: a picture that varies needs `drawn` in its cell's metadata, and only such a cell has it"
 
-class Asking(pytest.Item):
-    """A question to the kernel that has executed the cells before it."""
+
+class Question(pytest.Item):
+    """Something else that is asked of the kernel than a cell's outputs."""
+
+    def __init__(self, wrong, **kwargs):
+        super().__init__(**kwargs)
+        self.wrong = wrong   # asks; returns what is wrong, or ""
+
+    def runtest(self):
+        if wrong := self.wrong():
+            pytest.fail(f"{self.name}: {wrong}")
 
     def reportinfo(self):
         return self.path, 0, self.name
@@ -63,175 +125,72 @@ class Asking(pytest.Item):
         return str(excinfo.value)
 
 
-class Answer(Asking):
-    """The answer to an exercise, executed where the exercise stands."""
+class Cell(IPyNbCell):
+    """A code cell: executed by nbval, compared by our rule."""
 
-    def __init__(self, cell, **kwargs):
-        super().__init__(**kwargs)
-        self.cell = cell
+    reportinfo, repr_failure = Question.reportinfo, Question.repr_failure
 
-    def runtest(self):
-        outcome = json.loads(ask(self.parent.kernel, answers.question(self.cell)))
-        assert outcome is None, outcome
-
-
-class Figure(Asking):
-    """A figure in the text, compared with the run."""
-
-    def __init__(self, claim, **kwargs):
-        super().__init__(**kwargs)
-        self.claim = claim
+    def compare_outputs(self, fresh, stored, skip_compare=None):
+        self.comparison_traceback = difference(self.cell, fresh)
+        return not self.comparison_traceback
 
     def runtest(self):
-        if not hasattr(self.parent, "values"):
-            self.parent.values = json.loads(ask(self.parent.kernel, prose.question(self.parent.claims)))
-        value = self.parent.values[self.claim.expression]
-        assert not isinstance(value, str), f"{self.claim.expression} can't be evaluated: {value}"
-        assert self.claim.holds(value), f"the run gives {value:.6g}, but the text says: {self.claim.sentence}"
+        super().runtest()
+        metadata, ask = self.cell.metadata, self.parent.kernel.ask
+        if "drawn" in metadata:
+            if wrong := ask(f"{drawn.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
+                self.raise_cell_error(f"The picture is another: {wrong}")
+        for expression in metadata.get("holds", []):
+            if ask(f"print(bool({expression}))") != "True\n":
+                self.raise_cell_error(f"With the course's settings this must hold: {expression}")
+
+    def raise_cell_error(self, message, traceback=""):
+        pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
 
 
-def collect(notebook, nbval_collect=IPyNbFile.collect):
-    """nbval's items, with each exercise's answer in its place, and the figures at the end."""
-    collected = list(nbval_collect(notebook))
-    if any("id" not in cell for cell in notebook.nb.cells):
-        raise notebook.CollectError(LOST.format(notebook.path))
-    exercises = [(re.match(r"\*\*Exercise (\d+)", cell.source), cell.id) for cell in notebook.nb.cells]
-    if unknown := [found[1] for found, id in exercises if found and not id.startswith("exercise-")]:
-        raise notebook.CollectError(f"The cells of these exercises have other ids than exercise-…, so no answer of theirs "
-                                    f"would run: {', '.join(unknown)}.")
-    items = {item.cell.id: item for item in collected}
-    for cell in notebook.nb.cells:
-        if cell.id in items:
-            yield items[cell.id]
-        elif cell.id.startswith("exercise-"):
-            yield Answer.from_parent(notebook, name=f"answer to {cell.id}", cell=cell)
-    notebook.claims = prose.claims(notebook.nb)
-    if notebook.path == NOTEBOOK:
-        notebook.claims += [replace(claim, cell=f"zh {claim.cell}") for claim in prose.claims(read(CHINESE))]
-    for claim in notebook.claims:
-        yield Figure.from_parent(notebook, name=f"figure in {claim}", claim=claim)
+class Kernel(RunningKernel):
 
+    def ask(self, code):
+        """Execute code. Returns what it prints."""
+        asked, printed = self.execute_cell_input(code, allow_stdin=False), []
+        while True:
+            message = self.get_message("iopub", timeout=300)
+            if message["parent_header"].get("msg_id") == asked:
+                content = message["content"]
+                if message["msg_type"] == "stream" and content["name"] == "stdout":
+                    printed.append(content["text"])
+                elif message["msg_type"] == "error":
+                    raise RuntimeError("\n".join(content["traceback"]))
+                elif content.get("execution_state") == "idle":
+                    return "".join(printed)
 
-def setup(notebook, nbval_setup=IPyNbFile.setup):
-    nbval_setup(notebook)
-    ask(notebook.kernel, drawn.START)
+    def get_message(self, stream, timeout=None):
+        """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""
+        while True:
+            try:
+                return super().get_message(stream, min(timeout, 1))
+            except Empty:
+                timeout -= 1
+                if not self.is_alive():
+                    raise RuntimeError("the kernel died (out of memory?)") from None
+                if timeout <= 0:
+                    raise
 
-
-def teardown(notebook, nbval_teardown=IPyNbFile.teardown):
-    nbval_teardown(notebook)
-    if hasattr(notebook.kernel, "km"):   # a kernel that died is not stopped by nbval, but its sockets are open
-        notebook.kernel.stop()
-
-
-def ask(kernel, code):
-    """Execute code in nbval's kernel. Returns what it prints."""
-    asked, printed = kernel.execute_cell_input(code, allow_stdin=False), []
-    while True:
-        message = kernel.get_message("iopub", timeout=300)
-        if message["parent_header"].get("msg_id") == asked:
-            content = message["content"]
-            if message["msg_type"] == "stream" and content["name"] == "stdout":
-                printed.append(content["text"])
-            elif message["msg_type"] == "error":
-                raise AssertionError("\n".join(content["traceback"]))
-            elif content.get("execution_state") == "idle":
-                return "".join(printed)
-
-
-def compare_outputs(cell, fresh, stored, skip_compare=None, nbval_compare=IPyNbCell.compare_outputs):
-    """nbval's comparison, with the order of the outputs, pictures compared as pictures, and what varies as words."""
-    if [kind(output) for output in stored] != [kind(output) for output in fresh]:
-        cell.comparison_traceback = [f"The outputs are {[kind(output) for output in fresh]}, "
-                                     f"stored are {[kind(output) for output in stored]}."]
-        return False
-    varies = has_tag(cell.cell, "varies")
-    for i, (before, after) in enumerate(zip(stored, fresh)):
-        name = f"{cell.cell.get('id')}-{i}"
-        if not varies and not all(same_picture(*pair, name=name) for pair in zip(pictures(before), pictures(after))):
-            cell.comparison_traceback = [f"The picture differs: see build/{name}-stored.png, -fresh.png "
-                                         "and -difference.png."]
-            return False
-        if "data" in before and comparable(before, varies) == comparable(after, varies):
-            after.data = before.data
-    if varies:
-        words = [[comparable(output, varies=True)[1] for output in outputs] for outputs in (stored, fresh)]
-        if words[0] != words[1]:
-            cell.comparison_traceback = [f"Without what varies, the outputs are {words[1]}, stored are {words[0]}."]
-        return words[0] == words[1]
-    return nbval_compare(cell, fresh, stored, skip_compare)
-
-
-def runtest(cell, nbval_runtest=IPyNbCell.runtest):
-    """nbval's check of a cell; then what its metadata says of its picture and of its results."""
-    kernel, expected, holds = cell.parent.kernel, cell.cell.metadata.get("drawn"), cell.cell.metadata.get("holds", [])
-    if expected is not None:
-        ask(kernel, f"{drawn.IN_THE_KERNEL}.forget()")
-    nbval_runtest(cell)
-    if expected is not None:
-        wrong = ask(kernel, f"print('; '.join({drawn.IN_THE_KERNEL}.faults({json.dumps(expected)}, globals())))").strip()
-        if wrong:
-            cell.raise_cell_error(f"The picture is another: {wrong}.")
-    for expression in holds:
-        if ask(kernel, f"print(bool({expression}))") != "True\n":
-            cell.raise_cell_error(f"With the course's settings this must hold: {expression}")
-
-
-def get_message(kernel, stream, timeout=None, nbval_get_message=RunningKernel.get_message):
-    """nbval's waiting for a message, which ends at once when the kernel has died."""
-    waited = 0
-    while True:
-        try:
-            return nbval_get_message(kernel, stream, min(timeout, 1))
-        except Empty:
-            waited += 1
-            if not kernel.is_alive():
-                raise RuntimeError("the kernel died (out of memory?)") from None
-            if waited >= timeout:
-                raise
-
-
-IPyNbFile.collect, IPyNbFile.setup, IPyNbFile.teardown = collect, setup, teardown
-IPyNbCell.compare_outputs, IPyNbCell.runtest = compare_outputs, runtest
-RunningKernel.get_message = get_message
-
-
-# The whole run
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Refuse a notebook in which a cell would not be checked; skip what needs MNIST; the longest first."""
-    notebooks = {}
+def pytest_collection_modifyitems(items):
+    """The longest first; skip what needs MNIST."""
+    items.sort(key=lambda item: not isinstance(item.parent, Notebook))
     for item in items:
-        if isinstance(item, IPyNbCell):
-            notebooks.setdefault(item.parent, []).append(item)
-    for notebook, collected in notebooks.items():
-        cells = code_cells(notebook.nb)
-        faults = [f"{item.name} ({item.cell.get('id')}) would not be compared" for item in collected
-                  if item.options["skip"] or item.options["check_exception"] or not item.options["check"]]
-        faults += [f"{cell.get('id')} has an unknown tag: {tag}" for cell in notebook.nb.cells
-                   for tag in cell.metadata.get("tags", []) if tag not in TAGS]
-        if len(collected) != len(cells) and not any("::" in arg for arg in config.args):
-            faults.append(f"{len(collected)} of {len(cells)} code cells were collected")
-        if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
-            faults.append("the code cells were not all executed once, top to bottom: run make refresh")
-        for cell in cells:
-            if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
-                faults.append(f"{cell.get('id')}: a picture that varies needs `drawn` in its cell's metadata, "
-                              "and only such a cell has it")
-        if faults:
-            raise pytest.UsageError(f"{notebook.name}: {'; '.join(faults)}.")
-    if not has_mnist():
-        for item in items:
-            if isinstance(item.parent, IPyNbFile) or item.get_closest_marker("mnist"):
-                item.add_marker(pytest.mark.skip(reason=NO_MNIST))
-    items.sort(key=lambda item: not isinstance(item.parent, IPyNbFile))
+        if not has_mnist() and (isinstance(item.parent, Notebook) or item.get_closest_marker("mnist")):
+            item.add_marker(pytest.mark.skip(reason=NO_MNIST))
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if not has_mnist():
         terminalreporter.section("MNIST can't be had", yellow=True)
-        terminalreporter.line("Left out for want of MNIST: comparing the notebook's outputs and the figures in its text with "
-                              "a run. `make everywhere` executes it on the stand-in.")
+        terminalreporter.line("Left out for want of MNIST: comparing the notebook's outputs and the figures in its text "
+                              "with a run. `make everywhere` executes it on the stand-in.")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.section("Not all is checked here")
         terminalreporter.line(ELSEWHERE)

@@ -23,20 +23,55 @@ IN_THE_KERNEL = in_kernel.module(__file__)
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 
 # Quantities in words, English and Chinese
-COUNTS = {word: n for n, word in enumerate(
-    "two three four five six seven eight nine ten eleven twelve".split(), 2)}
+COUNTS = {word: n for n, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)}
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000,
          "millionth": 10**6}
 SIZES = {"dozens": 12, "hundreds": 100, "thousands": 1000, "millions": 10**6}
 HAN = {"两": 2} | {digit: n for n, digit in enumerate("一二三四五六七八九", 1)}
 HAN_SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "亿": 10**8}
-WORDS = (rf"(?:\b(?i:(?P<share>a|an|one|{'|'.join(COUNTS)}) (?P<part>{'|'.join(PARTS)})s?|(?P<twice>twice)(?= as| the|<!)"
-         rf"|(?P<size>{'|'.join(SIZES)})(?: of (?P<times>{'|'.join(SIZES)}))?|(?P<hundred>a hundred)"
-         rf"|(?P<count>{'|'.join(COUNTS)})(?= (?:epochs|points|times)))\b"
-         r"|(?P<of>[二三四五六七八九]?(?:百万|[十百千万亿])|[二三四五六七八九])分之(?P<han_share>[一二三四五六七八九])"
-         r"|(?P<han_half>一半)|几(?P<han_size>[十百千万亿])|(?!一(?:倍|轮|个百分点))(?P<han_count>[一两二三四五六七八九十]+)(?=倍|轮|个百分点))")
+
+
+def share(n, of):
+    return (n / of * 0.7, n / of * 1.4) if of <= 10 else (n / of / 3, n / of * 3)
+
+
+def han_share(of, size, n):
+    return share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))
+
+
+def about(n):
+    return n - 0.5, n + 0.5
+
+
+def han_count(text):
+    tens, ten, ones = text.rpartition("十")
+    return about((10 * HAN.get(tens, 1) if ten else 0) + HAN.get(ones, 0))
+
+
+def size(n):   # hundreds: from one hundred to a thousand
+    return n, 10 * n
+
+
+count, part, sizes = ("|".join(names) for names in (COUNTS, PARTS, SIZES))
+# The words, what must follow, the lowest and the highest value that they stand for.
+ENGLISH = [
+    (f"(a|an|one|{count}) ({part})s?", "", lambda n, part: share(COUNTS.get(n, 1), PARTS[part])),
+    ("twice", " as| the|<!", lambda: (1.7, 2.3)),
+    (f"({sizes})(?: of ({sizes}))?", "", lambda n, of: size(SIZES[n] * SIZES.get(of, 1))),
+    ("a hundred", "", lambda: (75, 125)),
+    (f"({count})", " (?:epochs|points|times)", lambda n: about(COUNTS[n])),
+]
+CHINESE = [
+    ("(?!分)([二三四五六七八九]?)(百万|[十百千万亿]?)分之([一二三四五六七八九])", "", han_share),
+    ("一半", "", lambda: share(1, 2)),
+    ("几([十百千万亿])", "", lambda n: size(HAN_SIZES[n])),
+    ("(?!一(?:倍|轮|个百分点))([一两二三四五六七八九十]+)", "倍|轮|个百分点", han_count),
+]
+english, chinese = ("|".join(f"{re.sub('[(](?![?])', '(?:', words)}(?={follows})" for words, follows, _ in table)
+                    for table in (ENGLISH, CHINESE))
+WORDS = rf"(?:\b(?i:{english})\b|{chinese})"
 # The figure nearest to the comment: no other one stands between.
-BETWEEN = rf"(?:(?!{re.sub('[?]P<[a-z_]+>', '?:', WORDS)})[^\d.<>`\n]){{0,20}}"
+BETWEEN = rf"(?:(?!{WORDS})[^\d.<>`\n]){{0,20}}"
 CLAIM = re.compile(rf"(?:(?P<before>{NUMBER}|{WORDS}){BETWEEN})?"
                    r"<!--\s*(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -48,28 +83,8 @@ FIGURE = re.compile(rf"(?<![\w.,])(?:\d+(?:,\d{{3}})+|\d+\.\d+|\d{{3,}}|\d+(?= ?
 
 def in_words(text):
     """The lowest and the highest value that a quantity in words stands for."""
-    part = next(filter(None, (re.match(WORDS, text.lower() + after) for after in ("", " times", " as", "倍")))).groupdict()
-    if part["count"]:
-        return COUNTS[part["count"]] - 0.5, COUNTS[part["count"]] + 0.5
-    if part["han_count"]:
-        tens, _, ones = part["han_count"].rpartition("十")
-        n = HAN.get(ones, 0) + ("十" in part["han_count"]) * 10 * HAN.get(tens, 1)
-        return n - 0.5, n + 0.5
-    if part["size"] or part["han_size"]:   # hundreds: from one hundred to a thousand
-        n = SIZES[part["size"]] * SIZES.get(part["times"], 1) if part["size"] else HAN_SIZES[part["han_size"]]
-        return n, 10 * n
-    if part["twice"]:
-        return 1.7, 2.3
-    if part["hundred"]:
-        return 75, 125
-    if part["part"] or part["han_half"]:
-        share, of = (COUNTS.get(part["share"], 1), PARTS[part["part"]]) if part["part"] else (1, 2)
-    else:
-        digit, size = re.fullmatch("(.??)(百万|[十百千万亿]?)", part["of"]).groups()
-        share, of = HAN[part["han_share"]], HAN.get(digit, 1) * HAN_SIZES.get(size, 1)
-    if of > 10:
-        return share / of / 3, share / of * 3
-    return share / of * 0.7, share / of * 1.4
+    return next(values(*found.groups()) for words, _, values in ENGLISH + CHINESE
+                if (found := re.fullmatch(words, text.lower())))
 
 
 @dataclass
@@ -90,48 +105,41 @@ class Claim:
             return {"<": low < value, ">": value < high}.get(self.kind, low <= value <= high)
         number = float(self.number.replace(",", ""))
         decimals = len(self.number.partition(".")[2])
-        if self.kind == "=":
-            return f"{value:.{decimals}f}" == f"{number:.{decimals}f}"
-        if self.kind == "~":
-            return number / 3 < value < number * 3
         step = 10.0 ** -decimals
-        return number < value < number + step if self.kind == "<" else number - step < value < number
+        return {"=": f"{value:.{decimals}f}" == f"{number:.{decimals}f}", "~": number / 3 < value < number * 3,
+                "<": number < value < number + step, ">": number - step < value < number}[self.kind]
 
 
 def sentence_around(text, position):
     """The sentence at a position of a markdown text, without the comments."""
     start = max(text.rfind(end, 0, position) for end in (". ", "\n", "? ", ": ", "。", "？", "："))
-    stop = min((i for i in (text.find(end, position) for end in (". ", "\n", "? ", "。", "？")) if i >= 0), default=len(text))
+    stop = min((i for i in (text.find(end, position) for end in (". ", "\n", "? ", "。", "？")) if i >= 0),
+               default=len(text))
     return COMMENT.sub("", text[start + 1:stop + 1]).strip()
+
+
+def texts(nb):
+    return [(cell.id, cell.source) for cell in nb.cells if cell.cell_type == "markdown"]
 
 
 def claims(nb):
     """Every tied figure of a notebook's text."""
-    found = []
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            for match in CLAIM.finditer(cell.source):
-                if match["kind"] and match["before"]:
-                    found.append(Claim(cell.id, sentence_around(cell.source, match.start()), match["before"],
-                                       match["kind"], match["expression"]))
-    return found
+    return [Claim(cell_id, sentence_around(text, match.start()), match["before"], match["kind"], match["expression"])
+            for cell_id, text in texts(nb) for match in CLAIM.finditer(text) if match["kind"] and match["before"]]
 
 
 def unreadable_comments(nb):
     """Comments in the text that are neither a claim nor `given`."""
-    return [f"{cell.id}: {comment}" for cell in nb.cells if cell.cell_type == "markdown"
-            for comment in COMMENT.findall(cell.source)
-            if not any(comment in match[0] and match["before"] for match in CLAIM.finditer(cell.source))]
+    return [f"{cell_id}: {comment}" for cell_id, text in texts(nb) for comment in COMMENT.findall(text)
+            if not any(comment in match[0] and match["before"] for match in CLAIM.finditer(text))]
 
 
 def untied_figures(nb):
     """Figures in the text that have no comment behind them, each with its sentence."""
     found = []
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            rest = CLAIM.sub("", cell.source)
-            rest = NOT_PROSE.sub(" ", COMMENT.sub("", rest))
-            found += [f"{cell.id}: {match[0]} in: {sentence_around(rest, match.start())}" for match in FIGURE.finditer(rest)]
+    for cell_id, text in texts(nb):
+        rest = NOT_PROSE.sub(" ", COMMENT.sub("", CLAIM.sub("", text)))
+        found += [f"{cell_id}: {match[0]} in: {sentence_around(rest, match.start())}" for match in FIGURE.finditer(rest)]
     return found
 
 
@@ -140,8 +148,7 @@ def question(claims):
 
     Expression → value (a number, or a text that says what went wrong).
     """
-    expressions = sorted({claim.expression for claim in claims})
-    return f"{IN_THE_KERNEL}.evaluate({expressions!r}, globals())"
+    return f"{IN_THE_KERNEL}.evaluate({sorted({claim.expression for claim in claims})!r}, globals())"
 
 
 def evaluate(expressions, names):

@@ -1,87 +1,66 @@
-"""What a picture of durations consists of, asked of the kernel that drew it.
+"""Pictures of durations: their pixels differ from run to run, but not their words, and their points are values of the run.
 
-Its pixels differ from run to run. Its words don't, and its points are the values of variables of the same
-run. So a cell that draws such a picture has in its metadata:
+So a cell that draws one has in its metadata what the check asks the kernel for:
 
-    "drawn": {"words": [titles and names of axes],                  written by `make refresh`
+    "drawn": {"words": [titles and names of axes],                         written by `make refresh`
               "series": [[label, expression of x, expression of y], …]}    written by hand
 
 A series without points, such as a GPU's where there is none, is not expected to be drawn.
 """
 
-import in_kernel
+import json
 
-# What was drawn: (words, series) of each picture. Lives in the kernel.
-pictures = []
+import in_kernel
 
 IN_THE_KERNEL = in_kernel.module(__file__)
 START = f"{IN_THE_KERNEL}.start()"
+
+shown = []   # The figure that the notebook showed last. Lives in the kernel.
 
 
 def start():
     """Look at each figure that the notebook shows from now on."""
     from matplotlib.figure import Figure
 
-    def look(fig, printer, cycle):
-        pictures.append((words(fig), series(fig)))
-        printer.text(repr(fig))
+    def look(figure, printer, cycle):
+        shown[:] = [figure]
+        printer.text(repr(figure))
 
     Figure._repr_pretty_ = look   # IPython calls it when it shows a figure
 
 
-def words(fig):
+def words(figure):
     """Titles and names of axes."""
-    found = [fig.get_suptitle()]
-    for ax in fig.axes:
-        found += [ax.get_title(loc) for loc in ("left", "center", "right")]
-        found += [ax.get_xlabel(), ax.get_ylabel()]
+    found = [figure.get_suptitle()]
+    for ax in figure.axes:
+        found += [*map(ax.get_title, ("left", "center", "right")), ax.get_xlabel(), ax.get_ylabel()]
     return [word for word in found if word]
 
 
-def series(fig):
-    """[label, x, y] for each line and each group of horizontal bars (their names are x); no label is ""."""
-    from matplotlib.container import BarContainer
-
-    found = []
-    for ax in fig.axes:
-        found += [[line.get_label(), line.get_xdata(), line.get_ydata()] for line in ax.lines]
-        names = [tick.get_text() for tick in ax.get_yticklabels()]
-        found += [[bars.get_label(), names, [bar.get_width() for bar in bars]] for bars in ax.containers
-                  if isinstance(bars, BarContainer)]
-    return [["" if label.startswith("_") else label, list(x), list(y)] for label, x, y in found]
+def print_words():
+    print(json.dumps(words(shown[0])))
 
 
-def forget():
-    """Before a cell of this kind is executed: what was drawn until now is none of its."""
-    pictures.clear()
-
-
-def reported():
-    """The words of the one picture drawn since `forget`."""
-    (found, _), = pictures
-    return found
-
-
-def faults(expected, names):
-    """What is wrong with the one picture drawn since `forget`, as a list of sentences.
+def print_faults(expected, names):
+    """Print what is wrong with the figure shown last.
 
     `expected` is the cell's metadata, `names` the notebook's variables.
     """
-    import numpy as np
+    figure, = shown
+    if words(figure) != expected["words"]:
+        print(f"its words are {words(figure)}, stored are {expected['words']}")
+    if any(ax.collections or ax.containers or ax.images or ax.patches for ax in figure.axes):
+        print("it has more than lines, and only lines can be compared with the run")
+    lines = [line for ax in figure.axes for line in ax.lines]
+    series = [(label, numbers(eval(x, dict(names))), numbers(eval(y, dict(names)))) for label, x, y in expected["series"]]
+    series = [one for one in series if one[2]]
+    if len(lines) != len(series):
+        print(f"{len(lines)} lines were drawn instead of {len(series)}")
+    for line, (label, *points) in zip(lines, series):
+        name = "" if line.get_label().startswith("_") else line.get_label()
+        if [name, *map(numbers, line.get_data())] != [label, *points]:
+            print(f"its line {name!r} is not what its cell's metadata says of {label!r}")
 
-    if len(pictures) != 1:
-        return [f"{len(pictures)} pictures were drawn instead of one"]
-    (found_words, found_series), = pictures
-    wrong = []
-    if found_words != expected["words"]:
-        wrong.append(f"its words are {found_words}, stored are {expected['words']}")
-    wanted = [[label, list(eval(x, dict(names))), list(eval(y, dict(names)))] for label, x, y in expected["series"]]
-    wanted = [one for one in wanted if one[2]]
-    if [label for label, *_ in found_series] != [label for label, *_ in wanted]:
-        return [*wrong, f"its series are {[label for label, *_ in found_series]}, not {[label for label, *_ in wanted]}"]
-    for (label, *drawn), (_, *points) in zip(found_series, wanted):
-        for axis, is_, should in zip("xy", drawn, points):
-            same = is_ == should if isinstance(should[0], str) else len(is_) == len(should) and np.allclose(is_, should)
-            if not same:
-                wrong.append(f"the {axis} values of its series {label!r} are not {expected['series']}")
-    return wrong
+
+def numbers(values):
+    return [float(value) for value in values]

@@ -27,7 +27,7 @@ from PIL import Image
 import drawn
 import surroundings
 from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
-from outputs import merged, png, same_outputs
+from outputs import difference, in_words, merged, png
 from replacing import replace
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
@@ -173,29 +173,30 @@ def executed(nb, before_it="", folder=ROOT):
     with client.setup_kernel():
         ask(f"{drawn.START}\n{before_it}")
         for i, cell in enumerate(fresh.cells[:-1]):
-            if "drawn" in cell.metadata:
-                ask(f"{drawn.IN_THE_KERNEL}.forget()")
             client.execute_cell(cell, i)
             if "drawn" in cell.metadata:
-                printed, = ask(f"print(__import__('json').dumps({drawn.IN_THE_KERNEL}.reported()))")
+                printed, = ask(f"{drawn.IN_THE_KERNEL}.print_words()")
                 cell.metadata.drawn["words"] = json.loads(printed.text)
     fresh.cells.pop()
     return fresh
 
 
 def refreshed(stored, fresh):
-    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones.
+    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones. Prints the others.
 
     But if any cell's are not, what varies (durations) is taken from the fresh run in every cell, so that the
     figures of one run stand together.
     """
     result = copy.deepcopy(fresh)
     pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
-    same = [same_outputs(before.outputs, after.outputs, has_tag(after, "varies")) for before, after in pairs]
-    for (before, after), is_same in zip(pairs, same):
-        if is_same and (all(same) or not has_tag(after, "varies")):
+    changes = {before.id: in_words(difference(before, after.outputs)) for before, after in pairs}
+    for before, after in pairs:
+        if not changes[before.id] and (not any(changes.values()) or not has_tag(after, "varies")):
             after.outputs = before.outputs
     result.metadata = stored.metadata
+    for cell_id, lines in changes.items():
+        for line in lines:
+            print(f"{cell_id}: {line}")
     return result
 
 

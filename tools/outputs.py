@@ -1,14 +1,17 @@
-"""What counts as the same output of a notebook cell: used to check the stored outputs and to refresh them."""
+"""What counts as the same output of a notebook cell: the one rule, for `make refresh` and for the check."""
 
 import base64
+import difflib
+import hashlib
 import io
+import itertools
 import re
 
 import nbformat
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
-from cells import BUILD
+from cells import BUILD, has_tag
 
 # What is left out of the comparison in a cell tagged `varies`: a number or a list of numbers with the spaces
 # before it, the type of a device, and whether there is one. Its words are compared.
@@ -19,6 +22,75 @@ VARIES = re.compile(rf" *(?:(?<![\w.]){NUMBER}|\[(?:{NUMBER}(?:, {NUMBER})*)?\])
 # than a hundredth of a pixel; a point that moves by a tenth of a pixel changes an edge by more than this.
 PIXEL_TOLERANCE = 4
 EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
+
+
+def difference(stored, outputs):
+    """How fresh outputs differ from those stored in a cell: a unified diff as a list of lines, [] if they don't.
+
+    If the cell is tagged `varies`, the kinds and the words of its outputs are compared. If not, its pictures are, too:
+    one that differs leaves the stored one, the fresh one and a map of the pixels that differ in build/.
+    """
+    varies = has_tag(stored, "varies")
+    before, after = merged(stored.outputs), merged(outputs)
+    lines = as_lines(before, varies), as_lines(after, varies)
+    if not varies:
+        for number, pair in enumerate(zip(before, after)):
+            for films in zip(*map(pictures, pair)):
+                name = f"{stored.get('id')}-{number}"
+                if not same_picture(*films, name):
+                    for side, which, film in zip(lines, ("stored", "fresh"), films):
+                        side.append(f"picture in build/{name}-{which}.png, {len(frames(film))} frames; "
+                                    f"what differs is white in build/{name}-difference.png")
+    return list(difflib.unified_diff(*lines, "stored", "fresh", lineterm=""))
+
+
+def in_words(diff):
+    """A diff, one line for each change: "accuracy 0.9655 → 0.9661"."""
+    before, after = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
+    return [one_line(*pair) for pair in itertools.zip_longest(before, after, fillvalue="nothing")]
+
+
+def one_line(before, after):
+    if before.startswith("picture "):
+        return f"picture differs: {before}"
+    words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
+    if len(words[0]) != len(words[1]):
+        return f"{before} → {after}"
+    return "".join(was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words))
+
+
+def as_lines(outputs, varies):
+    """Outputs without their pictures, as lines of text."""
+    lines = []
+    for output in outputs:
+        data = output.get("data", {output.get("name"): output.get("text")})
+        lines.append(f"[{output.output_type}: {', '.join(sorted(data))}]")
+        for mime, text in sorted(data.items()):
+            if mime != "image/png":
+                text = without_base64(EMBEDDED.sub("", str(text)))
+                lines += (words(text) if varies else text).split("\n")
+    return lines
+
+
+def without_base64(text):
+    """A text whose blocks of base64 are short, and differ where the blocks do."""
+    return re.sub(r"[\w+/=]{100,}", lambda found: f"<base64 {hashlib.sha256(found[0].encode()).hexdigest()[:16]}>", text)
+
+
+def words(text):
+    """A text without what differs from run to run."""
+    return VARIES.sub("#", text)
+
+
+def merged(outputs):
+    """A cell's outputs with what it printed in one piece: a kernel sends a slow cell's prints in several."""
+    result = []
+    for output in outputs:
+        if result and output.output_type == result[-1].output_type == "stream" and output.name == result[-1].name:
+            result[-1].text += output.text
+        else:
+            result.append(nbformat.from_dict(output))
+    return result
 
 
 def png(output):
@@ -33,63 +105,27 @@ def pictures(output):
     return [data for data in (png(output), *embedded) if data is not None]
 
 
-def kind(output):
-    """What an output is, whatever it says: ("stream", "stdout") or ("display_data", "image/png", "text/plain")."""
-    return output["output_type"], *sorted(output.get("data", {output.get("name"): None}))
-
-
-def words(text):
-    """A text without what differs from run to run."""
-    return VARIES.sub("#", text)
-
-
 def frames(data):
     """The frames of a PNG (bytes), one or a film's: each as RGBA, and how long it is shown, in milliseconds."""
     with Image.open(io.BytesIO(data)) as image:
         return [(frame.convert("RGBA"), frame.info.get("duration")) for frame in ImageSequence.Iterator(image)]
 
 
-def same_picture(stored, fresh, name=None):
+def same_picture(stored, fresh, name):
     """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
 
-    If they don't and a name is given, build/ gets the first frames that differ and their difference, as
-    NAME-stored.png and so on.
+    If not, build/ gets the first frames that differ and a map of the difference, as NAME-stored.png and so on.
     """
     if stored == fresh:
         return True
     films = frames(stored), frames(fresh)
+    same_times = [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
     for (before, _), (after, _) in zip(*films):
-        difference = ImageChops.difference(before, after)
-        if before.size != after.size or np.asarray(difference).max() > PIXEL_TOLERANCE:
-            if name is not None:
-                BUILD.mkdir(exist_ok=True)
-                for which, image in (("stored", before), ("fresh", after), ("difference", difference)):
-                    image.save(BUILD / f"{name}-{which}.png")
+        differs = np.asarray(ImageChops.difference(before, after)).max(axis=2) > PIXEL_TOLERANCE
+        if before.size != after.size or differs.any() or not same_times:
+            BUILD.mkdir(exist_ok=True)
+            before.save(BUILD / f"{name}-stored.png")
+            after.save(BUILD / f"{name}-fresh.png")
+            Image.fromarray(differs).save(BUILD / f"{name}-difference.png")
             return False
-    return [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
-
-
-def comparable(output, varies):
-    """An output's kind and texts; of a cell that varies, their words."""
-    texts = {mime: EMBEDDED.sub("", text) if mime == "text/html" else text
-             for mime, text in output.get("data", {"text": output.get("text")}).items() if mime != "image/png"}
-    return kind(output), {mime: words(text) if varies else text for mime, text in texts.items()}
-
-
-def merged(outputs):
-    """A cell's outputs with what it printed in one piece: a kernel sends a slow cell's prints in several."""
-    result = []
-    for output in outputs:
-        if result and output.output_type == result[-1].output_type == "stream" and output.name == result[-1].name:
-            result[-1].text += output.text
-        else:
-            result.append(nbformat.from_dict(output))
-    return result
-
-
-def same_outputs(stored, fresh, varies=False):
-    """Whether two lists of a cell's outputs are the same; of a cell that varies, their words and their kinds."""
-    stored, fresh = merged(stored), merged(fresh)
-    return ([comparable(output, varies) for output in stored] == [comparable(output, varies) for output in fresh]
-            and (varies or all(same_picture(*pair) for before, after in zip(stored, fresh)
-                               for pair in zip(pictures(before), pictures(after)))))
+    return True
