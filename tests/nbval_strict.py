@@ -4,14 +4,14 @@ A pytest plugin, which conftest.py at the top loads. test_check.py shows that no
 - tools/outputs.py says what counts as the same output.
 - Of a picture of durations, words and points are compared (tools/drawn.py).
 - What a cell has in its metadata under `holds` must be true right after it: results of the course's own settings.
-- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese edition
-  too, is compared with the run (prose.py).
+- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
+  edition too, is compared with the run (prose.py).
 """
 
 import json
 from collections import defaultdict
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from queue import Empty
 
 import pytest
@@ -51,21 +51,20 @@ class Notebook(IPyNbFile):
     def collect(self):
         try:
             self.nb = read(self.path)
+            chinese = prose.claims(read(CHINESE)) if self.path == NOTEBOOK else []
         except SystemExit as error:
             raise self.CollectError(str(error)) from None
         if faults := [*unchecked(self.nb)]:
             raise self.CollectError(f"{self.name} would not be checked in full: {'; '.join(faults)}.")
-        self.claims = prose.claims(self.nb)
-        if self.path == NOTEBOOK:
-            self.claims += [replace(claim, cell=f"zh {claim.cell}") for claim in prose.claims(read(CHINESE))]
         for cell in self.nb.cells:
             if cell.cell_type == "code":
-                number, options = cell.execution_count, defaultdict(bool, check=True)
-                yield Cell.from_parent(self, name=cell.id, cell_num=number, cell=cell, options=options)
+                yield Cell.from_parent(self, name=cell.id, cell_num=cell.execution_count, cell=cell,
+                                       options=defaultdict(bool, check=True))
             elif cell.id.startswith("exercise-"):
-                yield Question.from_parent(self, name=f"answer to {cell.id}", wrong=lambda cell=cell: self.answer(cell))
+                yield Question.from_parent(self, name=f"answer to {cell.id}", ask=partial(self.answer, cell))
+        self.claims = prose.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
         for claim in self.claims:
-            yield Question.from_parent(self, name=f"figure in {claim}", wrong=lambda claim=claim: self.figure(claim))
+            yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
 
     def setup(self):
         self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
@@ -104,19 +103,19 @@ def unchecked(nb):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
     for cell in cells:
         if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
-            yield f"{cell.id}: a picture that varies needs `drawn` in its cell's metadata, and only such a cell has it"
+            yield f"{cell.id}: a picture that varies needs `drawn` in its metadata, and only such a cell has it"
 
 
 class Question(pytest.Item):
     """Something else that is asked of the kernel than a cell's outputs."""
 
-    def __init__(self, wrong, **kwargs):
+    def __init__(self, ask, **kwargs):
         super().__init__(**kwargs)
-        self.wrong = wrong   # asks; returns what is wrong, or ""
+        self.ask = ask   # returns what is wrong, or ""
 
     def runtest(self):
-        if wrong := self.wrong():
-            pytest.fail(f"{self.name}: {wrong}")
+        if wrong := self.ask():
+            pytest.fail(wrong)
 
     def reportinfo(self):
         return self.path, 0, self.name
@@ -141,8 +140,8 @@ class Cell(IPyNbCell):
             if wrong := ask(f"{drawn.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
                 self.raise_cell_error(f"The picture is another: {wrong}")
         for expression in metadata.get("holds", []):
-            if ask(f"print(bool({expression}))") != "True\n":
-                self.raise_cell_error(f"With the course's settings this must hold: {expression}")
+            if (printed := ask(f"print(bool({expression}))")) != "True\n":
+                self.raise_cell_error(f"With the course's settings this must hold: {expression}", printed)
 
     def raise_cell_error(self, message, traceback=""):
         pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
@@ -151,18 +150,17 @@ class Cell(IPyNbCell):
 class Kernel(RunningKernel):
 
     def ask(self, code):
-        """Execute code. Returns what it prints."""
-        asked, printed = self.execute_cell_input(code, allow_stdin=False), []
+        """Execute code. Returns what it prints, and the traceback if it fails."""
+        asked, printed = self.execute_cell_input(code, allow_stdin=False), ""
         while True:
             message = self.get_message("iopub", timeout=300)
+            content = message["content"]
             if message["parent_header"].get("msg_id") == asked:
-                content = message["content"]
-                if message["msg_type"] == "stream" and content["name"] == "stdout":
-                    printed.append(content["text"])
-                elif message["msg_type"] == "error":
-                    raise RuntimeError("\n".join(content["traceback"]))
-                elif content.get("execution_state") == "idle":
-                    return "".join(printed)
+                if content.get("name") == "stdout":
+                    printed += content["text"]
+                printed += "\n".join(content.get("traceback", []))
+                if content.get("execution_state") == "idle":
+                    return printed
 
     def get_message(self, stream, timeout=None):
         """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""
@@ -189,8 +187,8 @@ def pytest_collection_modifyitems(items):
 def pytest_terminal_summary(terminalreporter, config):
     if not has_mnist():
         terminalreporter.section("MNIST can't be had", yellow=True)
-        terminalreporter.line("Left out for want of MNIST: comparing the notebook's outputs and the figures in its text "
-                              "with a run. `make everywhere` executes it on the stand-in.")
+        terminalreporter.line("Left out for want of MNIST: comparing the notebook's outputs and the figures in its "
+                              "text with a run. `make everywhere` executes it on the stand-in.")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.section("Not all is checked here")
         terminalreporter.line(ELSEWHERE)

@@ -31,40 +31,31 @@ HAN = {"两": 2} | {digit: n for n, digit in enumerate("一二三四五六七八
 HAN_SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "亿": 10**8}
 
 
-def share(n, of):
-    return (n / of * 0.7, n / of * 1.4) if of <= 10 else (n / of / 3, n / of * 3)
-
-
-def han_share(of, size, n):
-    return share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))
-
-
-def about(n):
-    return n - 0.5, n + 0.5
+# What words stand for, from the lowest to the highest value
+around = lambda n: (n - 0.5, n + 0.5)
+plural = lambda n: (n, 10 * n)   # hundreds: from one hundred to a thousand
+share = lambda n, of: (n / of * 0.7, n / of * 1.4) if of <= 10 else (n / of / 3, n / of * 3)
+han_share = lambda of, size, n: share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))
 
 
 def han_count(text):
     tens, ten, ones = text.rpartition("十")
-    return about((10 * HAN.get(tens, 1) if ten else 0) + HAN.get(ones, 0))
-
-
-def size(n):   # hundreds: from one hundred to a thousand
-    return n, 10 * n
+    return around((10 * HAN.get(tens, 1) if ten else 0) + HAN.get(ones, 0))
 
 
 count, part, sizes = ("|".join(names) for names in (COUNTS, PARTS, SIZES))
-# The words, what must follow, the lowest and the highest value that they stand for.
+# The words, what must follow, what they stand for.
 ENGLISH = [
     (f"(a|an|one|{count}) ({part})s?", "", lambda n, part: share(COUNTS.get(n, 1), PARTS[part])),
     ("twice", " as| the|<!", lambda: (1.7, 2.3)),
-    (f"({sizes})(?: of ({sizes}))?", "", lambda n, of: size(SIZES[n] * SIZES.get(of, 1))),
+    (f"({sizes})(?: of ({sizes}))?", "", lambda n, of: plural(SIZES[n] * SIZES.get(of, 1))),
     ("a hundred", "", lambda: (75, 125)),
-    (f"({count})", " (?:epochs|points|times)", lambda n: about(COUNTS[n])),
+    (f"({count})", " (?:epochs|points|times)", lambda n: around(COUNTS[n])),
 ]
 CHINESE = [
     ("(?!分)([二三四五六七八九]?)(百万|[十百千万亿]?)分之([一二三四五六七八九])", "", han_share),
     ("一半", "", lambda: share(1, 2)),
-    ("几([十百千万亿])", "", lambda n: size(HAN_SIZES[n])),
+    ("几([十百千万亿])", "", lambda n: plural(HAN_SIZES[n])),
     ("(?!一(?:倍|轮|个百分点))([一两二三四五六七八九十]+)", "倍|轮|个百分点", han_count),
 ]
 english, chinese = ("|".join(f"{re.sub('[(](?![?])', '(?:', words)}(?={follows})" for words, follows, _ in table)

@@ -39,7 +39,7 @@ def difference(stored, outputs):
                 name = f"{stored.get('id')}-{number}"
                 if not same_picture(*films, name):
                     for side, which, film in zip(lines, ("stored", "fresh"), films):
-                        side.append(f"picture in build/{name}-{which}.png, {len(frames(film))} frames; "
+                        side.append(f"picture in build/{name}-{which}.png, frames: {len(frames(film))}; "
                                     f"what differs is white in build/{name}-difference.png")
     return list(difflib.unified_diff(*lines, "stored", "fresh", lineterm=""))
 
@@ -55,8 +55,9 @@ def one_line(before, after):
         return f"picture differs: {before}"
     words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
     if len(words[0]) != len(words[1]):
-        return f"{before} → {after}"
-    return "".join(was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words))
+        return f"{before} → {after}"[:200]
+    changed = [was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words)]
+    return "".join(changed) if len(before) < 200 else next(f"… {word} …" for word in changed if "→" in word)
 
 
 def as_lines(outputs, varies):
@@ -74,7 +75,7 @@ def as_lines(outputs, varies):
 
 def without_base64(text):
     """A text whose blocks of base64 are short, and differ where the blocks do."""
-    return re.sub(r"[\w+/=]{100,}", lambda found: f"<base64 {hashlib.sha256(found[0].encode()).hexdigest()[:16]}>", text)
+    return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {hashlib.sha256(found[0].encode()).hexdigest()[:16]}>", text)
 
 
 def words(text):
