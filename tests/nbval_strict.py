@@ -1,9 +1,9 @@
-"""How the notebook is checked: it is executed once, by nbval, and everything that needs a run asks that kernel.
+"""How the notebook is checked: executed once, by nbval; everything that needs a run asks that kernel.
 
 A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
 - tools/outputs.py says what counts as the same output.
 - Of a picture of durations, words and points are compared (tools/drawn.py).
-- What a cell has in its metadata under `holds` must be true right after it: results of the course's own settings.
+- What a cell's metadata has under `holds` must be true right after it: results of the course's own settings.
 - The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
   edition too, is compared with the run (prose.py).
 """
@@ -27,10 +27,10 @@ from outputs import difference, png
 
 surroundings.shut_out()
 
-NO_MNIST = "MNIST is not in data/"
-ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, papermill, other "
-             "settings, the stand-in, …) and a sample of mutants. `make everywhere` checks them. Before a release: "
-             "`make matrix` and `make mutants`.")
+NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
+ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
+             "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
+             "them. Before a release: `make matrix` and `make mutants`.")
 
 
 def has_mnist():
@@ -75,7 +75,7 @@ class Notebook(IPyNbFile):
             self.kernel.stop()
 
     def answer(self, cell):
-        """What is wrong with the answer to an exercise, executed where the exercise stands; "" if nothing is."""
+        """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
         return self.kernel.ask(answers.question(cell))
 
     def figure(self, claim):
@@ -87,7 +87,7 @@ class Notebook(IPyNbFile):
 
     @cached_property
     def values(self):
-        """What the expressions behind the figures are in the run: a number, or a text that says what went wrong."""
+        """The value of each expression behind a figure: a number, or a text that says what went wrong."""
         return json.loads(self.kernel.ask(prose.question(self.claims)))
 
 
@@ -103,7 +103,7 @@ def unchecked(nb):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
     for cell in cells:
         if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
-            yield f"{cell.id}: a picture that varies needs `drawn` in its metadata, and only such a cell has it"
+            yield f"{cell.id}: a cell that varies has `drawn` in its metadata if it draws, and only then"
 
 
 class Question(pytest.Item):
@@ -185,10 +185,6 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if not has_mnist():
-        terminalreporter.section("MNIST can't be had", yellow=True)
-        terminalreporter.line("Left out for want of MNIST: comparing the notebook's outputs and the figures in its "
-                              "text with a run. `make everywhere` executes it on the stand-in.")
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.section("Not all is checked here")
         terminalreporter.line(ELSEWHERE)

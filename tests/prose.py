@@ -1,16 +1,7 @@
 """Figures in the notebook's text, each tied to the run by a comment that readers don't see.
 
-The comment stands right behind the figure and says what it is:
-
-    96.5 %<!-- = 100 * metrics[-1] -->    to the digits that are written
-    96 %<!-- < 100 * metrics[-1] -->      rounded down ("more than 96 %")
-    92 %<!-- > 100 * linear_best -->      rounded up ("less than 92 %")
-    13 times<!-- ~ plain / batched -->    about: within a factor of three
-    86 %<!-- given -->                    from elsewhere: no run can tell
-
-A figure may be in words: about a third<!-- ~ ratio -->, 几亿倍<!-- ~ ratio -->. The words are read, and stand for
-the values from one number to another; < and > take one of the two. The expressions are Python, evaluated when the
-whole notebook has run.
+CONTRIBUTING.md says what a comment may be. A figure in words, about a third<!-- ~ ratio -->, stands for the
+values from one number to another; < and > take one of the two.
 """
 
 import json
@@ -23,7 +14,8 @@ IN_THE_KERNEL = in_kernel.module(__file__)
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 
 # Quantities in words, English and Chinese
-COUNTS = {word: n for n, word in enumerate("two three four five six seven eight nine ten eleven twelve".split(), 2)}
+NUMBERS = "two three four five six seven eight nine ten eleven twelve"
+COUNTS = {word: n for n, word in enumerate(NUMBERS.split(), 2)}
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000,
          "millionth": 10**6}
 SIZES = {"dozens": 12, "hundreds": 100, "thousands": 1000, "millions": 10**6}
@@ -58,16 +50,22 @@ CHINESE = [
     ("几([十百千万亿])", "", lambda n: plural(HAN_SIZES[n])),
     ("(?!一(?:倍|轮|个百分点))([一两二三四五六七八九十]+)", "倍|轮|个百分点", han_count),
 ]
-english, chinese = ("|".join(f"{re.sub('[(](?![?])', '(?:', words)}(?={follows})" for words, follows, _ in table)
-                    for table in (ENGLISH, CHINESE))
-WORDS = rf"(?:\b(?i:{english})\b|{chinese})"
+
+
+def either(table):
+    """One pattern for a whole table, without groups."""
+    return re.sub(r"\((?!\?)", "(?:", "|".join(f"{words}(?={follows})" for words, follows, _ in table))
+
+
+WORDS = rf"(?:\b(?i:{either(ENGLISH)})\b|{either(CHINESE)})"
 # The figure nearest to the comment: no other one stands between.
 BETWEEN = rf"(?:(?!{WORDS})[^\d.<>`\n]){{0,20}}"
 CLAIM = re.compile(rf"(?:(?P<before>{NUMBER}|{WORDS}){BETWEEN})?"
                    r"<!--\s*(?:(?P<kind>[=<>~])\s*(?P<expression>[^=<>~\s].*?)|(?P<given>given))\s*-->")
 COMMENT = re.compile(r"<!--.*?-->", re.S)
-# Not prose: code, formulas, addresses, and the numbers of headings and lists.
-NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|^#+ [^\n]*$|^\d+\. ", re.S | re.M)
+# Not prose: code, formulas, addresses, headings, and the numbers of lists.
+NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|^#+ [^\n]*$|^\d+\. ",
+                       re.S | re.M)
 # A percentage, a decimal fraction, three digits and more, or words: a figure that must be tied.
 FIGURE = re.compile(rf"(?<![\w.,])(?:\d+(?:,\d{{3}})+|\d+\.\d+|\d{{3,}}|\d+(?= ?%))(?![\w,]|\.\d)|{WORDS}")
 
@@ -97,8 +95,10 @@ class Claim:
         number = float(self.number.replace(",", ""))
         decimals = len(self.number.partition(".")[2])
         step = 10.0 ** -decimals
-        return {"=": f"{value:.{decimals}f}" == f"{number:.{decimals}f}", "~": number / 3 < value < number * 3,
-                "<": number < value < number + step, ">": number - step < value < number}[self.kind]
+        return {"=": f"{value:.{decimals}f}" == f"{number:.{decimals}f}",
+                "~": number / 3 < value < number * 3,
+                "<": number < value < number + step,
+                ">": number - step < value < number}[self.kind]
 
 
 def sentence_around(text, position):
@@ -115,8 +115,9 @@ def texts(nb):
 
 def claims(nb):
     """Every tied figure of a notebook's text."""
-    return [Claim(cell_id, sentence_around(text, match.start()), match["before"], match["kind"], match["expression"])
-            for cell_id, text in texts(nb) for match in CLAIM.finditer(text) if match["kind"] and match["before"]]
+    return [Claim(cell_id, sentence_around(text, found.start()), *found.group("before", "kind", "expression"))
+            for cell_id, text in texts(nb) for found in CLAIM.finditer(text)
+            if found["kind"] and found["before"]]
 
 
 def unreadable_comments(nb):
@@ -130,7 +131,8 @@ def untied_figures(nb):
     found = []
     for cell_id, text in texts(nb):
         rest = NOT_PROSE.sub(" ", COMMENT.sub("", CLAIM.sub("", text)))
-        found += [f"{cell_id}: {match[0]} in: {sentence_around(rest, match.start())}" for match in FIGURE.finditer(rest)]
+        found += [f"{cell_id}: {figure[0]} in: {sentence_around(rest, figure.start())}"
+                  for figure in FIGURE.finditer(rest)]
     return found
 
 

@@ -1,4 +1,4 @@
-"""The notebook as a file and as a page: valid, executed top to bottom, complete, and free of what is no use to a reader."""
+"""The notebook as a file and as a page: valid, complete, and the same on every machine."""
 
 import ast
 import base64
@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from PIL import Image
 
-from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from cells import CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read
 from execute import EDITIONS, FILM, contents, page, picture, still
 from outputs import frames, png
 
@@ -32,20 +32,14 @@ def test_the_file_is_as_make_refresh_writes_it(stored):
     assert (stored.nbformat, stored.nbformat_minor) == (4, 5)
     text = NOTEBOOK.read_text(encoding="utf-8")
     assert nbformat.writes(stored) + "\n" == text
-    assert len(text.encode()) < 2_200_000   # half of it are pictures, and a third the film, which it holds twice
+    assert len(text.encode()) < 2_200_000   # half are pictures, and a third the film, which it holds twice
 
 
 def test_metadata_is_the_same_on_every_machine(stored):
     assert set(stored.metadata) == {"kernelspec", "language_info"}
     assert stored.metadata.kernelspec.name == "python3" and "version" not in stored.metadata.language_info
-    for cell in stored.cells:
-        assert set(cell.metadata) <= {"tags", "alt", "drawn", "holds", "any_seed", "jupyter", "cellView"}, cell.id
-
-
-def test_every_tag_is_used(stored):
-    """That there are no others, nbval_strict.py sees to."""
-    tags = [tag for cell in stored.cells for tag in cell.metadata.get("tags", [])]
-    assert set(tags) == TAGS and tags.count("parameters") == 1
+    keys = {key for cell in stored.cells for key in cell.metadata}
+    assert keys == {"tags", "alt", "drawn", "holds", "any_seed", "jupyter", "cellView"}
 
 
 def test_outputs_are_text_and_pictures_and_the_field_to_write_in(outputs):
@@ -55,13 +49,9 @@ def test_outputs_are_text_and_pictures_and_the_field_to_write_in(outputs):
     assert kinds == {("stdout", "any"), ("text/plain", "any"), ("image/png", "any"), ("text/html", "draw")}
 
 
-@pytest.mark.parametrize("what, pattern", [
-    ("a path", r"(?<![\w.])/(?:[\w.-]+/)+[\w.-]+|[A-Z]:\\"), ("an object address", r"0x[0-9a-f]{6,}"),
-    ("a warning", r"Warning"), ("an output cut off", r"output (?:was )?truncated|\[\.\.\.\.\]"),
-    ("a progress bar", r"it/s|s/it")])
-def test_no_output_has(outputs, what, pattern):
-    texts = [(cell_id, output.get("text") or output.data["text/plain"]) for cell_id, output in outputs]
-    assert [(cell_id, text) for cell_id, text in texts if re.search(pattern, text)] == []
+def test_no_output_has_a_path(outputs):
+    texts = [output.get("text") or output.data["text/plain"] for _, output in outputs]
+    assert [text for text in texts if re.search(r"(?<![\w.])/(?:[\w.-]+/)+[\w.-]+|[A-Z]:\\", text)] == []
 
 
 def test_no_widgets(stored):
@@ -78,7 +68,7 @@ def test_every_picture_has_its_image_and_words(stored):
 
 
 def test_what_is_folded_is_folded_everywhere(stored):
-    """In JupyterLab and Notebook 7 by one mark, in Colab by another; the first line is what a reader sees there."""
+    """In Jupyter by one mark, in Colab by another; the first line is what a reader sees there."""
     cells = code_cells(stored)
     hidden = [cell.id for cell in cells if cell.metadata.get("jupyter", {}).get("source_hidden")]
     assert hidden == [cell.id for cell in cells if cell.metadata.get("cellView") == "form"]
@@ -93,7 +83,7 @@ def test_every_assertion_speaks(stored):
 
 
 def test_no_metric_varies(stored):
-    """The numbers of a cell tagged `varies` aren't compared; so no loss and no accuracy may be printed there."""
+    """The numbers of a cell tagged `varies` aren't compared: no loss and no accuracy may be printed there."""
     for cell in code_cells(stored):
         if has_tag(cell, "varies"):
             printed = [ast.unparse(node) for node in ast.walk(ast.parse(cell.source))
@@ -102,7 +92,7 @@ def test_no_metric_varies(stored):
 
 
 def test_the_film(stored):
-    """Beside README; where no films are shown, its last frame stands, and with that the notebook opens. It plays once."""
+    """It plays once, beside README; where no films are shown and in the title, its last frame stands."""
     film = picture(stored, "hidden-units")
     assert FILM.read_bytes() == film, f"{FILM.name} is not the film that the notebook draws: run make refresh"
     assert len(film) <= 400_000
@@ -126,12 +116,12 @@ def loaded(html):
 
 @pytest.mark.parametrize("path, language", [(NOTEBOOK, "en"), (CHINESE, "zh")])
 def test_the_page_has_all_and_is_small(path, language):
-    """What a reader is to guess first is folded; the contents name every heading; it loads nothing from anywhere."""
+    """What is to be guessed first is folded; the contents name every heading; nothing is loaded."""
     nb = read(path)
     html = page(nb, language)
     assert len(html.encode()) <= 1_500_000 and loaded(html) == []
     to_guess = [cell for cell in code_cells(nb) if has_tag(cell, "guess")]
-    assert html.count('<details class="guess">') == len(to_guess) == 8 and all(cell.outputs for cell in to_guess)
+    assert html.count('<details class="guess">') == len(to_guess) == 8
     anchors = [anchor for _, _, anchor in contents(nb)]
     assert len(anchors) > 25 and [anchor for anchor in anchors if f'id="{anchor}"' not in html] == []
     drawing = [cell for cell in code_cells(nb) if draws(cell)]
@@ -155,7 +145,8 @@ def test_the_page_says_what_it_is(short):
     assert "<title>A neural network that reads handwritten digits</title>" in head
     told = {name: content for content, name in
             re.findall(r'<meta content="([^"]*)" (?:name|property)="([\w:]+)"', head)}
-    assert told["og:image"] == "https://example.org/course/hidden-units.png" and 50 < len(told["description"]) < 160
+    assert told["og:image"] == "https://example.org/course/hidden-units.png"
+    assert 50 < len(told["description"]) < 160
     assert "og:image" not in page(short)
 
 

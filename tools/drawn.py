@@ -1,6 +1,6 @@
-"""Pictures of durations: their pixels differ from run to run, but not their words, and their points are values of the run.
+"""Pictures of durations: pixels differ from run to run, words don't, and points are values of the run.
 
-So a cell that draws one has in its metadata what the check asks the kernel for:
+A cell that draws one has in its metadata what the check asks the kernel for:
 
     "drawn": {"words": [titles and names of axes],                         written by `make refresh`
               "series": [[label, expression of x, expression of y], …]}    written by hand
@@ -52,14 +52,14 @@ def print_faults(expected, names):
     if any(ax.collections or ax.containers or ax.images or ax.patches for ax in figure.axes):
         print("it has more than lines, and only lines can be compared with the run")
     lines = [line for ax in figure.axes for line in ax.lines]
-    series = [(label, numbers(eval(x, dict(names))), numbers(eval(y, dict(names)))) for label, x, y in expected["series"]]
-    series = [one for one in series if one[2]]
+    series = [one for one in expected["series"] if len(eval(one[2], dict(names)))]
     if len(lines) != len(series):
         print(f"{len(lines)} lines were drawn instead of {len(series)}")
-    for line, (label, *points) in zip(lines, series):
+    for number, (line, (label, *axes)) in enumerate(zip(lines, series), 1):
         name = "" if line.get_label().startswith("_") else line.get_label()
-        if [name, *map(numbers, line.get_data())] != [label, *points]:
-            print(f"its line {name!r} is not what its cell's metadata says of {label!r}")
+        points = [numbers(eval(axis, dict(names))) for axis in axes]
+        if name != label or [*map(numbers, line.get_data())] != points:
+            print(f"its line {number}, {name!r}, is not {label!r} from {' and '.join(axes)}")
 
 
 def numbers(values):

@@ -25,10 +25,10 @@ EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
 
 
 def difference(stored, outputs):
-    """How fresh outputs differ from those stored in a cell: a unified diff as a list of lines, [] if they don't.
+    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't.
 
-    If the cell is tagged `varies`, the kinds and the words of its outputs are compared. If not, its pictures are, too:
-    one that differs leaves the stored one, the fresh one and a map of the pixels that differ in build/.
+    Of a cell tagged `varies`, only kinds and words are compared. A picture of another cell that differs leaves
+    itself, the stored one and a map of the pixels that differ in build/.
     """
     varies = has_tag(stored, "varies")
     before, after = merged(stored.outputs), merged(outputs)
@@ -75,7 +75,8 @@ def as_lines(outputs, varies):
 
 def without_base64(text):
     """A text whose blocks of base64 are short, and differ where the blocks do."""
-    return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {hashlib.sha256(found[0].encode()).hexdigest()[:16]}>", text)
+    digest = lambda found: hashlib.sha256(found[0].encode()).hexdigest()[:16]
+    return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {digest(found)}>", text)
 
 
 def words(text):
@@ -87,7 +88,7 @@ def merged(outputs):
     """A cell's outputs with what it printed in one piece: a kernel sends a slow cell's prints in several."""
     result = []
     for output in outputs:
-        if result and output.output_type == result[-1].output_type == "stream" and output.name == result[-1].name:
+        if result and output.get("name") and output.name == result[-1].get("name"):
             result[-1].text += output.text
         else:
             result.append(nbformat.from_dict(output))
@@ -102,20 +103,21 @@ def png(output):
 
 def pictures(output):
     """The bytes of every PNG of an output: its own, and those in its HTML."""
-    embedded = [base64.b64decode(data) for data in EMBEDDED.findall(output.get("data", {}).get("text/html", ""))]
-    return [data for data in (png(output), *embedded) if data is not None]
+    data = output.get("data", {})
+    found = [data.get("image/png"), *EMBEDDED.findall(data.get("text/html", ""))]
+    return [base64.b64decode(each) for each in found if each is not None]
 
 
 def frames(data):
-    """The frames of a PNG (bytes), one or a film's: each as RGBA, and how long it is shown, in milliseconds."""
-    with Image.open(io.BytesIO(data)) as image:
-        return [(frame.convert("RGBA"), frame.info.get("duration")) for frame in ImageSequence.Iterator(image)]
+    """The frames of a PNG (bytes), one or a film's: each as RGBA, and how long it is shown (milliseconds)."""
+    with Image.open(io.BytesIO(data)) as film:
+        return [(frame.convert("RGBA"), frame.info.get("duration")) for frame in ImageSequence.Iterator(film)]
 
 
 def same_picture(stored, fresh, name):
     """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
 
-    If not, build/ gets the first frames that differ and a map of the difference, as NAME-stored.png and so on.
+    If not, build/ gets the first frames that differ and a map of the difference: NAME-stored.png and so on.
     """
     if stored == fresh:
         return True
