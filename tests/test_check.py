@@ -18,7 +18,7 @@ import nbval_strict
 import outputs
 from cells import NOTEBOOK, ROOT
 from execute import executed, refreshed
-from outputs import PIXEL_TOLERANCE, difference, in_words, same_picture, words
+from outputs import difference, in_words, same_picture, words
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -151,7 +151,8 @@ def test_every_change_is_noticed(check, pytester, nb):
 
 
 def without_ids(nb):
-    return re.sub(' *"id": .*\n', "", nbformat.writes(nb)).replace('"nbformat_minor": 5', '"nbformat_minor": 4')
+    text = re.sub(' *"id": .*\n', "", nbformat.writes(nb))
+    return text.replace('"nbformat_minor": 5', '"nbformat_minor": 4')
 
 
 # What is changed in the notebook or in its text, and what is said.
@@ -186,7 +187,6 @@ def test_no_option_lets_less_be_compared(check, nb, options):
     assert status == 1 and "2 failed, 6 passed" in said and "-accuracy 0.9653\n" in said, said
 
 
-@pytest.mark.timeout(60)   # the limit for a cell is 300 s
 def test_a_dead_kernel_is_noticed_at_once(check, nb):
     nb.cells[4].source = "import os; os._exit(1)"
     status, said = check(nb)
@@ -195,10 +195,10 @@ def test_a_dead_kernel_is_noticed_at_once(check, nb):
 
 # What is the same
 
-def drawn(y=3.0, title="title", dpi=100):
+def drawn(y=3.0, title="title"):
     """A line plot as PNG."""
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        fig = Figure(figsize=(6, 4), dpi=dpi)
+        fig = Figure(figsize=(6, 4))
         fig.subplots().plot([1, 2, y], "o-")
         fig.axes[0].set(title=title, ylim=(0, 4))
         file = io.BytesIO()
@@ -206,9 +206,9 @@ def drawn(y=3.0, title="title", dpi=100):
         return file.getvalue()
 
 
-def film(*grey_levels, duration=100):
-    """Frames of 30 by 20 pixels as PNG; black but for one pixel, which has a grey level."""
-    frames = [np.zeros((20, 30), np.uint8) for _ in grey_levels]
+def film(*grey_levels, duration=100, height=20):
+    """Frames as PNG; black but for one pixel, which has a grey level."""
+    frames = [np.zeros((height, 30), np.uint8) for _ in grey_levels]
     for frame, level in zip(frames, grey_levels):
         frame[10, 10] = level
     file, (first, *others) = io.BytesIO(), map(Image.fromarray, frames)
@@ -218,8 +218,8 @@ def film(*grey_levels, duration=100):
 
 @pytest.mark.parametrize("stored, fresh, same", [
     (drawn(), drawn(), True), (drawn(), drawn(y=3 + 1e-6), True),   # what another processor may make of it
-    (drawn(), drawn(y=3.01), False), (drawn(), drawn(title="titel"), False), (drawn(), drawn(dpi=101), False),
-    (film(9), film(9 + PIXEL_TOLERANCE), True), (film(9), film(10 + PIXEL_TOLERANCE), False),
+    (drawn(), drawn(y=3.01), False), (drawn(), drawn(title="titel"), False),
+    (film(9), film(13), True), (film(9), film(14), False), (film(9), film(9, height=21), False),
     (film(9, 99), film(9, 98), True), (film(9, 99), film(9, 9), False), (film(9, 99), film(9, 99, 9), False),
     (film(9, 99), film(9, 99, duration=200), False),
 ], ids=range(11))

@@ -27,8 +27,8 @@ EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
 def difference(stored, outputs):
     """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't.
 
-    Of a cell tagged `varies`, only kinds and words are compared. A picture of another cell that differs leaves
-    itself, the stored one and a map of the pixels that differ in build/.
+    Of a cell tagged `varies`, only kinds and words are compared. Where a picture of another differs, build/
+    gets the stored one, the fresh one and a map of the pixels that differ.
     """
     varies = has_tag(stored, "varies")
     before, after = merged(stored.outputs), merged(outputs)
