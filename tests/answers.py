@@ -1,7 +1,7 @@
 """The answers to the exercises: each runs where its exercise stands, as if a reader had typed it there.
 
-nbval_strict.py asks the kernel that has executed the notebook up to that place. An answer works on a copy of
-the notebook's names, and what it draws at random is put back: the cells after it run as if it were not there.
+check_notebook.py asks the kernel that has executed the notebook up to that place. An answer works on a copy
+of the notebook's names, and what it draws at random is put back: for the cells after it, it never ran.
 """
 
 import contextlib

@@ -4,7 +4,7 @@ import pytest
 
 from cells import code_cells, core
 from execute import executed
-from outputs import difference
+from compare import difference
 from pretended_accelerator import REGISTER
 
 

@@ -31,7 +31,7 @@ from torch.utils.data import SubsetRandomSampler
 import answers
 from cells import code_cells, read
 from notebook_names import NAMES, BatchedMNIST, MnistModel, accuracy, fit, loss_batch, make_loader
-from outputs import frames
+from compare import frames
 from test_functions import passed, same_batches, tiny_mnist
 
 pytestmark = [
@@ -599,7 +599,7 @@ def test_gradients_are_shown_on_a_copy(cell):
         assert parameter.grad is None and torch.equal(parameter, was)
 
 
-# The answer that needs CIFAR-10. nbval_strict.py runs all answers where they stand.
+# The answer that needs CIFAR-10. check_notebook.py runs all answers where they stand.
 
 def cifar_answer(code=None):
     exercise, = [cell for cell in STORED.cells if cell.id == "exercise-cifar"]

@@ -14,11 +14,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import cells
-import nbval_strict
-import outputs
+import check_notebook
+import compare
 from cells import NOTEBOOK, ROOT
 from execute import executed, refreshed
-from outputs import difference, in_words, same_picture, words
+from compare import difference, in_words, same_picture, words
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -54,12 +54,12 @@ def nb(executed_once):
 def check(pytester, monkeypatch):
     """Run pytest, with this project's settings, on a notebook or its text. Returns (status, output)."""
     path, chinese_path = pytester.path / NOTEBOOK.name, pytester.path / "zh.ipynb"
-    pytester.makeconftest("pytest_plugins = ['nbval_strict']")
+    pytester.makeconftest("pytest_plugins = ['check_notebook']")
     pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
-    monkeypatch.setattr(nbval_strict, "has_mnist", lambda: True)   # the small notebook needs none
-    monkeypatch.setattr(nbval_strict, "CHINESE", chinese_path)
-    monkeypatch.setattr(outputs, "BUILD", pytester.path / "build")
-    for module in (cells, nbval_strict):
+    monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
+    monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
+    monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
+    for module in (cells, check_notebook):
         monkeypatch.setattr(module, "NOTEBOOK", path)
     chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
     nbformat.write(chinese, chinese_path)
@@ -225,7 +225,7 @@ def film(*grey_levels, duration=100, height=20):
 ], ids=range(11))
 def test_pictures(tmp_path, monkeypatch, stored, fresh, same):
     """A height of 0.01 is three quarters of a pixel here."""
-    monkeypatch.setattr(outputs, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
     assert same_picture(stored, fresh, "name") == same
     assert (tmp_path / "build" / "name-difference.png").exists() != same
 
@@ -257,7 +257,7 @@ def page(y, text):
     ([page(3, "w = '" + 99 * "ab" + "'")], [page(3, "w = '" + 99 * "ac" + "'")], [], ["w = '<base64 "]),
 ], ids=range(12))
 def test_what_differs_is_said_in_words(tmp_path, monkeypatch, stored, fresh, tags, changes):
-    monkeypatch.setattr(outputs, "BUILD", tmp_path)
+    monkeypatch.setattr(compare, "BUILD", tmp_path)
     cell = new_code_cell(outputs=stored, metadata={"tags": tags}, id="cell")
     found = in_words(difference(cell, fresh))
     assert len(found) >= len(changes) and bool(found) == bool(changes)

@@ -5,7 +5,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from cells import before, code_cells, read
-from outputs import difference
+from compare import difference
 from proxy import RAW, behind, proxy  # noqa: F401  (a fixture)
 
 

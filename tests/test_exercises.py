@@ -6,7 +6,7 @@ import pytest
 
 from answers import CHECKS, FOLDED, answer
 from cells import read
-from prose import COMMENT
+from figures import COMMENT
 
 QUESTIONS_TITLE = "**Questions**"
 EXERCISES = {cell.id: cell.source.split(QUESTIONS_TITLE)[0] for cell in read().cells if cell.id.startswith("exercise-")}

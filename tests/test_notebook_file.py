@@ -13,7 +13,7 @@ from PIL import Image
 
 from cells import CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read
 from execute import EDITIONS, FILM, contents, page, picture, still
-from outputs import frames, png
+from compare import frames, png
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,10 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 
-import drawn
 import surroundings
+import timing_pictures
 from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read, texts, with_texts
-from outputs import difference, in_words, merged, png
+from compare import difference, in_words, merged, png
 from replacing import replace
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
@@ -171,11 +171,11 @@ def executed(nb, before_it="", folder=ROOT):
         return client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False).outputs
 
     with client.setup_kernel():
-        ask(f"{drawn.START}\n{before_it}")
+        ask(f"{timing_pictures.START}\n{before_it}")
         for i, cell in enumerate(fresh.cells[:-1]):
             client.execute_cell(cell, i)
             if "drawn" in cell.metadata:
-                printed, = ask(f"{drawn.IN_THE_KERNEL}.print_words()")
+                printed, = ask(f"{timing_pictures.IN_THE_KERNEL}.print_words()")
                 cell.metadata.drawn["words"] = json.loads(printed.text)
     fresh.cells.pop()
     return fresh

@@ -7,7 +7,7 @@ from nbclient.exceptions import CellExecutionError
 
 from cells import code_cells, core, has_tag
 from execute import executed
-from outputs import difference
+from compare import difference
 from pretended_accelerator import REGISTER
 
 pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1200)]

@@ -19,7 +19,7 @@ import pytest
 
 from cells import BUILD, NOTEBOOK, ROOT, core, has_tag, read
 from handwriting import PLAIN, logits, n_read, seen, with_mouse
-from outputs import words
+from compare import words
 
 pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1800)]
 

@@ -11,7 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 from cells import NOTEBOOK, ROOT, code_cells, core, read
-from outputs import difference
+from compare import difference
 from proxy import RAW, behind, proxy  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.mnist

@@ -1,11 +1,11 @@
-"""Every figure in the text is tied to the run; nbval_strict.py compares them with it."""
+"""Every figure in the text is tied to the run; check_notebook.py compares them with it."""
 
 import math
 
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from prose import Claim, claims, unreadable_comments, untied_figures
+from figures import Claim, claims, unreadable_comments, untied_figures
 
 
 def test_every_figure_is_tied_and_every_comment_read(stored):

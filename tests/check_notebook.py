@@ -1,11 +1,11 @@
 """How the notebook is checked: executed once, by nbval; everything that needs a run asks that kernel.
 
 A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
-- tools/outputs.py says what counts as the same output.
-- Of a picture of durations, words and points are compared (tools/drawn.py).
+- tools/compare.py says what counts as the same output.
+- Of a picture of durations, words and points are compared (tools/timing_pictures.py).
 - What a cell's metadata has under `holds` must be true right after it: results of the course's own settings.
 - The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
-  edition too, is compared with the run (prose.py).
+  edition too, is compared with the run (figures.py).
 """
 
 import json
@@ -19,11 +19,11 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 import answers
-import drawn
-import prose
+import figures
 import surroundings
+import timing_pictures
 from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
-from outputs import difference, png
+from compare import difference, png
 
 surroundings.shut_out()
 
@@ -51,7 +51,7 @@ class Notebook(IPyNbFile):
     def collect(self):
         try:
             self.nb = read(self.path)
-            chinese = prose.claims(read(CHINESE)) if self.path == NOTEBOOK else []
+            chinese = figures.claims(read(CHINESE)) if self.path == NOTEBOOK else []
         except SystemExit as error:
             raise self.CollectError(str(error)) from None
         if faults := [*unchecked(self.nb)]:
@@ -62,13 +62,13 @@ class Notebook(IPyNbFile):
                                        options=defaultdict(bool, check=True))
             elif cell.id.startswith("exercise-"):
                 yield Question.from_parent(self, name=f"answer to {cell.id}", ask=partial(self.answer, cell))
-        self.claims = prose.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
+        self.claims = figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
         for claim in self.claims:
             yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
 
     def setup(self):
         self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
-        self.kernel.ask(drawn.START)
+        self.kernel.ask(timing_pictures.START)
 
     def teardown(self):
         if hasattr(self.kernel, "km"):   # one that died has its sockets open still
@@ -88,7 +88,7 @@ class Notebook(IPyNbFile):
     @cached_property
     def values(self):
         """The value of each expression behind a figure: a number, or a text that says what went wrong."""
-        return json.loads(self.kernel.ask(prose.question(self.claims)))
+        return json.loads(self.kernel.ask(figures.question(self.claims)))
 
 
 def unchecked(nb):
@@ -137,7 +137,7 @@ class Cell(IPyNbCell):
         super().runtest()
         metadata, ask = self.cell.metadata, self.parent.kernel.ask
         if "drawn" in metadata:
-            if wrong := ask(f"{drawn.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
+            if wrong := ask(f"{timing_pictures.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
                 self.raise_cell_error(f"The picture is another: {wrong}")
         for expression in metadata.get("holds", []):
             if (printed := ask(f"print(bool({expression}))")) != "True\n":
