@@ -1,4 +1,4 @@
-"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: nbval_strict.py.
+"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: check_notebook.py.
 
 Nothing is executed here: code, outputs and pictures are the English notebook's.
 """
@@ -15,7 +15,7 @@ import chinese
 from cells import CHINESE, ROOT, read
 from chinese import built, missing, updated
 from execute import files, page
-from prose import COMMENT, unreadable_comments, untied_figures
+from figures import COMMENT, unreadable_comments, untied_figures
 from test_notebook_file import loaded
 from texts import texts, with_texts, words
 

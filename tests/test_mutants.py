@@ -62,7 +62,7 @@ def test_another_check_is_tried_again_on_every_mutant(monkeypatch):
 
 def test_all_that_decides_is_part_of_the_key():
     text = mutants.checks().decode()
-    for name in ("conftest.py", "nbval_strict.py", "test_functions.py", "outputs.py", "pyproject.toml"):
+    for name in ("conftest.py", "check_notebook.py", "test_functions.py", "compare.py", "pyproject.toml"):
         assert name in text
 
 

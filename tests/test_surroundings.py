@@ -49,7 +49,7 @@ def test_they_are_shut_out(settings_of_ones_own):
     assert outputs() == ([["image/png", "text/plain"]], "False")
 
 
-@pytest.mark.parametrize("module", ["execute", "nbval_strict"])
+@pytest.mark.parametrize("module", ["execute", "check_notebook"])
 def test_whoever_starts_a_kernel_shuts_them_out(module):
     done = subprocess.run([sys.executable, "-c", f"import {module}, os; print({sorted(OWN)} & os.environ.keys())"],
                           env=os.environ | OWN | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tools"), str(ROOT / "tests")])},

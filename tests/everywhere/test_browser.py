@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from cells import BUILD, NOTEBOOK, core, has_tag, read
 from handwriting import Field
-from outputs import words
+from compare import words
 
 pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1800)]
 
