@@ -1,210 +1,197 @@
-"""Ways to train the notebook's network, each in a process of its own.
+"""Ways to train the notebook's network. `bench.py` lets them train in turns, each in a process of its own.
 
-    python benchmarks/contenders.py NAME HIDDEN BATCH DATA
-
-`bench.py` starts these processes and lets them train in turns. Each contender is a function that trains EPOCHS epochs
-and calls `turn(accuracy)` once before the first and then after each, with its accuracy on the validation images.
+A contender is a function of the hidden size, the batch size and `turn`. It trains an epoch at each of RATES,
+and calls `turn(accuracy)` before the first and after each, with its accuracy on the validation images.
 """
 
-import json
 import os
 import sys
 import time
-from functools import partial
+import warnings
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+from cells import ROOT, definitions
+
 RATES = [0.5] * 5 + [0.1] * 5   # the learning rate of each epoch
-EPOCHS = len(RATES)
 
 
-def notebook(dtype, hidden, batch):
-    """The notebook's own definitions and settings, as a dictionary of names."""
-    from cells import definitions
-    import matplotlib
-    import torch
-    matplotlib.use("Agg")
-    torch.set_default_dtype(getattr(torch, dtype))
+def load():
+    """Images [60000, 784] as bytes, labels, and the notebook's split: training and validation indices."""
+    raw = ROOT / "data" / "MNIST" / "raw"
+    images = np.fromfile(raw / "train-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 784)
+    labels = np.fromfile(raw / "train-labels-idx1-ubyte", np.uint8, offset=8).astype(int)
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))
+    return torch.from_numpy(images), torch.from_numpy(labels), shuffled[12_000:], shuffled[:12_000]
+
+
+def in_memory():
+    """Training images and labels, validation images and labels: arrays; images float32 from 0 to 1."""
+    images, labels, train, valid = [tensor.numpy() for tensor in load()]
+    images = images / np.float32(255)
+    return [part[indices] for indices in (train, valid) for part in (images, labels)]
+
+
+def datasets():
+    x, y, valid_x, valid_y = map(torch.from_numpy, in_memory())
+    return TensorDataset(x, y), TensorDataset(valid_x, valid_y)
+
+
+def network(hidden):
+    return nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+
+
+def notebook(hidden):
+    """The notebook's own definitions, by name, and its model."""
     names = definitions()
-    names.update(hidden_size=hidden, batch_size=batch, device=torch.device("cpu"))
     torch.manual_seed(names["seed"])
-    return names
+    return names, names["MnistModel"](784, hidden, 10)
 
 
-def samplers(nb, data):
-    """The notebook's: the training images in a new order each time, the validation images as they come."""
-    return nb["SubsetRandomSampler"](data["train"].tolist()), data["valid"].tolist()
-
-
-def fit_in_turns(nb, train_dl, valid_dl, turn):
-    """Train with the notebook's `fit`, one epoch a turn."""
-    model = nb["MnistModel"](784, nb["hidden_size"], 10)
+def notebook_fit(hidden, batch, turn, plain=False):
+    """The notebook's `fit` with its loaders, or with plain ones."""
+    nb, model = notebook(hidden)
+    dataset = nb["load_mnist"](ROOT / "data")
+    _, _, train, valid = load()
+    samplers = nb["SubsetRandomSampler"](train.tolist()), valid.tolist()
+    if plain:
+        loaders = [DataLoader(dataset, batch, sampler=sampler) for sampler in samplers]
+    else:
+        dataset = nb["BatchedMNIST"](dataset)
+        loaders = [nb["DeviceDataLoader"](nb["make_loader"](dataset, batch, sampler), torch.device("cpu"))
+                   for sampler in samplers]
     turn(None)
     for rate in RATES:
-        losses, metrics = nb["fit"](1, rate, model, nb["F"].cross_entropy, train_dl, valid_dl, nb["accuracy"])
+        losses, metrics = nb["fit"](1, rate, model, F.cross_entropy, *loaders, nb["accuracy"])
         turn(metrics[-1])
 
 
-def plain_loader(dtype, data, hidden, batch, turn):
-    nb = notebook(dtype, hidden, batch)
-    dataset = nb["load_mnist"](ROOT / "data")
-    train_dl, valid_dl = [nb["DataLoader"](dataset, batch, sampler=sampler) for sampler in samplers(nb, data)]
-    fit_in_turns(nb, train_dl, valid_dl, turn)
+def from_a_tensor(images, batch, turn, step, validate, valid_batch=1000, to_numbers=lambda xb: xb / 255):
+    """Fetch every batch from a tensor: those of an epoch for `step`, the validation images for `validate`."""
+    _, labels, train, valid = load()
 
+    def fetched(indices, size):
+        for some in indices.split(size):
+            xb = images.index_select(0, some)   # faster than images[some]
+            yield xb if xb.is_floating_point() else to_numbers(xb), labels.index_select(0, some)
 
-def notebook_loop(dtype, data, hidden, batch, turn):
-    nb = notebook(dtype, hidden, batch)
-    dataset = nb["BatchedMNIST"](nb["load_mnist"](ROOT / "data"))
-    loaders = [nb["make_loader"](dataset, batch, sampler) for sampler in samplers(nb, data)]
-    train_dl, valid_dl = [nb["DeviceDataLoader"](loader, nb["device"]) for loader in loaders]
-    fit_in_turns(nb, train_dl, valid_dl, turn)
-
-
-def by_hand(dtype, data, hidden, batch, turn):
-    import torch
-    nb = notebook(dtype, hidden, batch)
-    images, labels, train, valid = tensors(data)
-    model = nb["MnistModel"](784, hidden, 10)
-    weights = [parameter.detach() for parameter in model.parameters()]   # they share the model's memory
     turn(None)
     for rate in RATES:
-        for indices in train[torch.randperm(len(train))].split(batch):
-            nb["step_by_hand"](weights, *fetch(images, labels, indices), rate)
-        turn(validation_accuracy(model, images, labels, valid.split(1000)))
+        for xb, yb in fetched(train[torch.randperm(len(train))], batch):
+            step(xb, yb, rate)
+        turn(validate(fetched(valid, valid_batch)))
 
 
-def trimmed(dtype, data, hidden, batch, turn):
+@torch.no_grad()
+def accuracy_of(model, batches):
+    """The fraction of right answers; the loss is calculated too, as the other contenders do."""
+    loss, right = 0, []
+    for xb, yb in batches:
+        outputs = model(xb)
+        loss += F.cross_entropy(outputs, yb, reduction="sum").item()
+        right.append(outputs.argmax(dim=1) == yb)
+    return torch.cat(right).double().mean().item()
+
+
+def bare_pytorch(hidden, batch, turn, as_bytes=False):
+    """Fetch, forward, backward, step. The tensor holds numbers from 0 to 1, or bytes."""
+    model = network(hidden)
+    optimizer = cache(lambda rate: torch.optim.SGD(model.parameters(), lr=rate))
+
+    def step(xb, yb, rate):
+        opt = optimizer(rate)
+        loss = F.cross_entropy(model(xb), yb)
+        loss.backward()
+        opt.step()
+        opt.zero_grad()
+
+    images = load()[0]
+    from_a_tensor(images if as_bytes else images / 255, batch, turn, step, partial(accuracy_of, model), batch)
+
+
+def by_hand(hidden, batch, turn):
+    """The notebook's `step_by_hand`."""
+    nb, model = notebook(hidden)
+    weights = [parameter.detach() for parameter in model.parameters()]   # they share the model's memory
+    step = partial(nb["step_by_hand"], weights)
+    from_a_tensor(load()[0], batch, turn, step, partial(accuracy_of, model))
+
+
+def trimmed(hidden, batch, turn):
     """`step_by_hand` with all that makes it faster and harder to read.
 
-    The division by 255 is in the first layer's weights, pixels that are black in every training image are left out,
-    and each sum is added to its product in one operation.
+    The division by 255 is in the first layer's weights, pixels that no training image uses are left out, and
+    each sum is added to its product in one operation.
     """
-    import torch
-    torch.set_default_dtype(getattr(torch, dtype))
-    images, labels, train, valid = tensors(data)
+    images, _, train, _ = load()
     images = images[:, images[train].amax(dim=0) > 0]
     model = network(hidden)
     w1, b1, w2, b2 = [parameter.detach() for parameter in model.parameters()]
     w1 = model[0].weight.data = w1[:, :images.shape[1]] / 255   # random, so any of them will do
-    turn(None)
-    for rate in RATES:
-        for indices in train[torch.randperm(len(train))].split(batch):
-            x, y = images.index_select(0, indices).to(w1.dtype), labels.index_select(0, indices)
-            units = torch.addmm(b1, x, w1.T).relu_()
-            error = torch.addmm(b2, units, w2.T).softmax(dim=1)
-            error[torch.arange(len(y)), y] -= 1
-            hidden_error = (error @ w2).mul_(units > 0)
-            step = rate / len(y)
-            w2.addmm_(error.T, units, alpha=-step)
-            b2.sub_(error.sum(dim=0), alpha=step)
-            w1.addmm_(hidden_error.T, x, alpha=-step / 255 ** 2)
-            b1.sub_(hidden_error.sum(dim=0), alpha=step)
-        turn(validation_accuracy(model, images, labels, valid.split(1000), divisor=1))
+
+    def step(xb, yb, rate):
+        units = torch.addmm(b1, xb, w1.T).relu_()
+        error = torch.addmm(b2, units, w2.T).softmax(dim=1)
+        error[torch.arange(len(yb)), yb] -= 1
+        hidden_error = (error @ w2).mul_(units > 0)
+        size = rate / len(yb)
+        w2.addmm_(error.T, units, alpha=-size)
+        b2.sub_(error.sum(dim=0), alpha=size)
+        w1.addmm_(hidden_error.T, xb, alpha=-size / 255 ** 2)
+        b1.sub_(hidden_error.sum(dim=0), alpha=size)
+
+    validate = partial(accuracy_of, model)
+    from_a_tensor(images, batch, turn, step, validate, to_numbers=lambda xb: xb.to(w1.dtype))
 
 
-def tensors(data):
-    """images [60000, 784] as bytes, labels [60000], training and validation indices."""
-    import torch
-    return [torch.from_numpy(data[name]) for name in ("images", "labels", "train", "valid")]
-
-
-def fetch(images, labels, indices, divisor=255):
-    """A batch; images that are bytes become numbers from 0 to 255 / divisor."""
-    xb = images.index_select(0, indices)   # faster than images[indices]
-    return xb if xb.is_floating_point() else xb / divisor, labels.index_select(0, indices)
-
-
-def validation_accuracy(model, images, labels, batches, divisor=255):
-    """The fraction of right answers; the loss is calculated too, as the other contenders do."""
-    import torch
-    import torch.nn.functional as F
-    loss, right, n = 0, 0, 0
-    with torch.no_grad():
-        for indices in batches:
-            xb, yb = fetch(images, labels, indices, divisor)
-            outputs = model(xb)
-            loss += F.cross_entropy(outputs, yb, reduction="sum").item()
-            right += (outputs.argmax(dim=1) == yb).sum().item()
-            n += len(yb)
-    return right / n
-
-
-def bare_pytorch(dtype, data, hidden, batch, turn, as_bytes=False):
-    """Index a tensor, forward, backward, step. The tensor holds numbers from 0 to 1, or bytes."""
-    import torch
-    import torch.nn.functional as F
-    torch.set_default_dtype(getattr(torch, dtype))
-    images, labels, train, valid = tensors(data)
-    if not as_bytes:
-        images = images / 255
-    model = network(hidden)
-    turn(None)
-    for rate in RATES:
-        opt = torch.optim.SGD(model.parameters(), lr=rate)
-        for indices in train[torch.randperm(len(train))].split(batch):
-            xb, yb = fetch(images, labels, indices)
-            loss = F.cross_entropy(model(xb), yb)
-            loss.backward()
-            opt.step()
-            opt.zero_grad()
-        turn(validation_accuracy(model, images, labels, valid.split(batch)))
-
-
-def two_products(dtype, data, hidden, batch, turn):
-    """Fetching and the two large matrix products of a step, and the first layer's of validation: learns nothing."""
-    import torch
-    torch.set_default_dtype(getattr(torch, dtype))
-    images, labels, train, valid = tensors(data)
+def two_products(hidden, batch, turn):
+    """Fetching, the two large products of a step, and the first layer's of validation. It learns nothing."""
     weight = torch.zeros(hidden, 784)
-    turn(None)
-    for rate in RATES:
-        for indices in train[torch.randperm(len(train))].split(batch):
-            xb, _ = fetch(images, labels, indices)
-            weight @ xb.T @ xb
-        for indices in valid.split(1000):
-            xb, _ = fetch(images, labels, indices)
+
+    def validate(batches):
+        for xb, _ in batches:
             weight @ xb.T
-        turn(None)
+
+    from_a_tensor(load()[0], batch, turn, lambda xb, yb, rate: weight @ xb.T @ xb, validate)
 
 
-def scaled(data):
-    """Training images and labels, validation images and labels; images as float32 from 0 to 1."""
-    images = data["images"] / np.float32(255)
-    return [part for indices in (data["train"], data["valid"]) for part in (images[indices], data["labels"][indices])]
-
-
-def scikit_learn(data, hidden, batch, turn):
-    import warnings
+def scikit_learn(hidden, batch, turn):
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
     warnings.simplefilter("ignore", ConvergenceWarning)   # it is asked for one epoch at a time
-    x, y, valid_x, valid_y = scaled(data)
-    model = MLPClassifier((hidden,), solver="sgd", momentum=0, alpha=0, batch_size=batch, max_iter=1, warm_start=True)
+    x, y, valid_x, valid_y = in_memory()
+    model = MLPClassifier(
+        (hidden,), solver="sgd", momentum=0, alpha=0, batch_size=batch, max_iter=1, warm_start=True)
     turn(None)
     for rate in RATES:
         model.set_params(learning_rate_init=rate).fit(x, y)
         turn(model.score(valid_x, valid_y))
 
 
-def jax_scan(data, hidden, batch, turn):
+def jax_scan(hidden, batch, turn):
     import jax
     import jax.numpy as jnp
-    x, y, valid_x, valid_y = map(jnp.asarray, scaled(data))
+    x, y, valid_x, valid_y = map(jnp.asarray, in_memory())
     steps = len(x) // batch
 
     def layer(key, n_in, n_out):
-        limits = dict(minval=-n_in ** -0.5, maxval=n_in ** -0.5)
-        return {"w": jax.random.uniform(key, (n_in, n_out), **limits), "b": jnp.zeros(n_out)}
+        limit = n_in ** -0.5
+        return jax.random.uniform(key, (n_in, n_out), minval=-limit, maxval=limit), jnp.zeros(n_out)
 
     def predict(params, xb):
-        hidden_units = jax.nn.relu(xb @ params[0]["w"] + params[0]["b"])
-        return hidden_units @ params[1]["w"] + params[1]["b"]
+        (w1, b1), (w2, b2) = params
+        return jax.nn.relu(xb @ w1 + b1) @ w2 + b2
 
     def loss(params, xb, yb):
-        return -jnp.take_along_axis(jax.nn.log_softmax(predict(params, xb)), yb[:, None], axis=1).mean()
+        log_probabilities = jax.nn.log_softmax(predict(params, xb))
+        return -jnp.take_along_axis(log_probabilities, yb[:, None], axis=1).mean()
 
     @jax.jit
     def epoch(params, key, rate):
@@ -215,47 +202,34 @@ def jax_scan(data, hidden, batch, turn):
         params, _ = jax.lax.scan(step, params, order[:steps * batch].reshape(steps, batch))
         if len(x) % batch:
             params, _ = step(params, order[steps * batch:])
-        return params, loss(params, valid_x, valid_y), (predict(params, valid_x).argmax(axis=1) == valid_y).mean()
+        right = predict(params, valid_x).argmax(axis=1) == valid_y
+        return params, loss(params, valid_x, valid_y), right.mean()
 
-    first, second, *keys = jax.random.split(jax.random.key(1), 2 + EPOCHS)
+    first, second, *keys = jax.random.split(jax.random.key(1), 2 + len(RATES))
     params = [layer(first, 784, hidden), layer(second, hidden, 10)]
     turn(None)
     for key, rate in zip(keys, RATES):
-        params, valid_loss, accuracy = epoch(params, key, rate)
+        params, _, accuracy = epoch(params, key, rate)
         turn(float(accuracy))
 
 
-def keras(backend, data, hidden, batch, turn):
+def keras(hidden, batch, turn, backend):
     os.environ["KERAS_BACKEND"] = backend
     import keras
-    x, y, valid_x, valid_y = scaled(data)
-    model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(hidden, activation="relu"), keras.layers.Dense(10)])
+    x, y, valid_x, valid_y = in_memory()
+    model = keras.Sequential([
+        keras.Input((784,)), keras.layers.Dense(hidden, activation="relu"), keras.layers.Dense(10)])
     model.compile(optimizer=keras.optimizers.SGD(), metrics=["accuracy"],
                   loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(x, y, batch_size=batch, epochs=EPOCHS, validation_data=(valid_x, valid_y), verbose=0, callbacks=[
-        keras.callbacks.LearningRateScheduler(lambda epoch, rate: RATES[epoch]),
-        keras.callbacks.LambdaCallback(on_train_begin=lambda logs: turn(None),
-                                       on_epoch_end=lambda epoch, logs: turn(logs["val_accuracy"]))])
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, rate: RATES[epoch])
+    turns = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: turn(None), on_epoch_end=lambda epoch, logs: turn(logs["val_accuracy"]))
+    model.fit(x, y, batch_size=batch, epochs=len(RATES), validation_data=(valid_x, valid_y), verbose=0,
+              callbacks=[rates, turns])
 
 
-def datasets(data):
-    """Training and validation set in memory, as PyTorch's documentation has it."""
-    import torch
-    from torch.utils.data import TensorDataset
-    x, y, valid_x, valid_y = map(torch.from_numpy, scaled(data))
-    return TensorDataset(x, y), TensorDataset(valid_x, valid_y)
-
-
-def network(hidden):
-    from torch import nn
-    return nn.Sequential(nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
-
-
-def lightning(data, hidden, batch, turn):
+def lightning(hidden, batch, turn):
     import lightning as L
-    import torch
-    import torch.nn.functional as F
-    from torch.utils.data import DataLoader
 
     class Model(L.LightningModule):
         def __init__(self):
@@ -282,60 +256,46 @@ def lightning(data, hidden, batch, turn):
         def on_train_epoch_end(self):   # comes after the validation
             turn(self.trainer.callback_metrics["accuracy"].item())
 
-    train, valid = datasets(data)
-    trainer = L.Trainer(accelerator="cpu", max_epochs=EPOCHS, num_sanity_val_steps=0, logger=False,
+    train, valid = datasets()
+    trainer = L.Trainer(accelerator="cpu", max_epochs=len(RATES), num_sanity_val_steps=0, logger=False,
                         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
     trainer.fit(Model(), DataLoader(train, batch, shuffle=True), DataLoader(valid, batch))
 
 
-def skorch(data, hidden, batch, turn):
-    import torch
+def skorch(hidden, batch, turn):
     from skorch import NeuralNetClassifier
-    from skorch.callbacks import Callback, LRScheduler
     from skorch.dataset import Dataset
     from skorch.helper import predefined_split
-
-    class Turns(Callback):
-        def on_train_begin(self, net, **kwargs):
-            turn(None)
-
-        def on_epoch_end(self, net, **kwargs):
-            turn(float(net.history[-1, "valid_acc"]))
-
-    x, y, valid_x, valid_y = scaled(data)
+    x, y, valid_x, valid_y = in_memory()
     net = NeuralNetClassifier(
-        network(hidden), criterion=torch.nn.CrossEntropyLoss, optimizer=torch.optim.SGD, lr=0.5, batch_size=batch,
-        max_epochs=EPOCHS, iterator_train__shuffle=True, train_split=predefined_split(Dataset(valid_x, valid_y)),
-        callbacks=[LRScheduler("MultiStepLR", milestones=[5], gamma=0.2), Turns()], verbose=0)
-    net.fit(x, y)
+        network(hidden), criterion=nn.CrossEntropyLoss, optimizer=torch.optim.SGD, batch_size=batch,
+        max_epochs=1, iterator_train__shuffle=True, verbose=0,
+        train_split=predefined_split(Dataset(valid_x, valid_y)))
+    net.initialize()
+    turn(None)
+    for rate in RATES:
+        net.set_params(lr=rate).partial_fit(x, y)
+        turn(float(net.history[-1, "valid_acc"]))
 
 
-def fastai(data, hidden, batch, turn):
-    from fastai.learner import Learner
-    from fastai.callback.core import Callback
+def fastai(hidden, batch, turn):
     from fastai.data.core import DataLoaders
+    from fastai.learner import Learner
     from fastai.losses import CrossEntropyLossFlat
     from fastai.metrics import accuracy
     from fastai.optimizer import SGD
-
-    class Turns(Callback):
-        order = 90   # after fastai's own Recorder
-
-        def after_epoch(self):
-            turn(self.learn.recorder.values[-1][-1])
-
-    train, valid = datasets(data)
-    dls = DataLoaders.from_dsets(train, valid, bs=batch, shuffle=True, num_workers=0, device="cpu")
-    learn = Learner(dls, network(hidden), loss_func=CrossEntropyLossFlat(), opt_func=SGD, metrics=accuracy, cbs=Turns())
+    dls = DataLoaders.from_dsets(*datasets(), bs=batch, shuffle=True, num_workers=0, device="cpu")
+    learn = Learner(dls, network(hidden), loss_func=CrossEntropyLossFlat(), opt_func=SGD, metrics=accuracy)
     turn(None)
-    with learn.no_logging():
-        learn.fit(5, 0.5)
-        learn.fit(5, 0.1)
+    for rate in RATES:
+        with learn.no_logging():
+            learn.fit(1, rate)
+        turn(learn.recorder.values[-1][-1])
 
 
 IN_BOTH_PRECISIONS = {
-    "plain loader": plain_loader,
-    "notebook's loop": notebook_loop,
+    "plain loader": partial(notebook_fit, plain=True),
+    "notebook's loop": notebook_fit,
     "notebook's step by hand": by_hand,
     "step by hand, trimmed": trimmed,
     "bare PyTorch": bare_pytorch,
@@ -343,35 +303,28 @@ IN_BOTH_PRECISIONS = {
     "fetching, two products": two_products,
 }
 CONTENDERS = {
-    **{f"{name}, {dtype}": partial(train, dtype)
-       for name, train in IN_BOTH_PRECISIONS.items() for dtype in ("float32", "float64")},
+    **{f"{name}, {dtype}": contender for name, contender in IN_BOTH_PRECISIONS.items()
+       for dtype in ("float32", "float64")},
     "JAX": jax_scan,
     "scikit-learn": scikit_learn,
-    "Keras on JAX": partial(keras, "jax"),
-    "Keras on PyTorch": partial(keras, "torch"),
+    "Keras on JAX": partial(keras, backend="jax"),
+    "Keras on PyTorch": partial(keras, backend="torch"),
     "Lightning": lightning,
     "skorch": skorch,
     "fastai": fastai,
 }
 
 
-def main():
-    name, hidden, batch, file = sys.argv[1:]
-    # Answers go to the real output; whatever a library prints goes to the log.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+def train(name, hidden, batch, pipe):
+    """Train in a process of its own, an epoch each time that the other end of the pipe asks for one."""
     start = time.perf_counter()
 
     def turn(accuracy):
         """Report the turn that ends here, then wait for the next."""
         nonlocal start
-        print(json.dumps({"seconds": time.perf_counter() - start, "accuracy": accuracy}), file=answers, flush=True)
-        if not sys.stdin.readline():
-            os._exit(0)   # no further turn is wanted
+        pipe.send((time.perf_counter() - start, accuracy))
+        pipe.recv()
         start = time.perf_counter()
 
-    CONTENDERS[name](dict(np.load(file)), int(hidden), int(batch), turn)
-
-
-if __name__ == "__main__":
-    main()
+    torch.set_default_dtype(torch.float64 if name.endswith("float64") else torch.float32)
+    CONTENDERS[name](hidden, batch, turn)

@@ -27,7 +27,6 @@ FILES = {  # name: SHA-256
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-LARGEST = 9_912_422  # bytes in the largest .gz file
 STALL = 10  # seconds without a byte after which a mirror is given up
 WINDOW, SLOWEST = 30, 10_000  # it has so many seconds, and one more for each so many bytes
 ROOT = Path(os.path.abspath(__file__)).parent
@@ -77,7 +76,7 @@ def fetch(mirror, name):
     import requests
     from tqdm import tqdm
     from urllib3.exceptions import HTTPError
-    data, end = bytearray(), time.monotonic() + WINDOW
+    data, end = bytearray(), time.monotonic() + WINDOW  # the largest file has 9.9 MB
     try:
         if "://" not in mirror:
             return Path(os.path.expanduser(mirror), name).read_bytes()
@@ -88,7 +87,7 @@ def fetch(mirror, name):
                    disable=None) as bar):
             if not reply.ok:
                 raise NoData(f"it answered {reply.status_code} ({reply.reason})")
-            while len(data) <= LARGEST and (block := reply.raw.read1(65536, decode_content=False)):
+            while len(data) < 10**7 and (block := reply.raw.read1(65536, decode_content=False)):
                 data += block
                 bar.update(len(block))
                 if time.monotonic() > end + len(data) / SLOWEST:
@@ -106,8 +105,7 @@ def get_mnist():
         raw.mkdir(parents=True, exist_ok=True)
         for zipped in [raw / name for name in FILES if name.endswith(".gz")]:
             while mirrors and not is_right(zipped):
-                shown = re.sub("://[^/]*@", "://", mirrors[0])  # without a name and password
-                say(f"Getting {zipped.name} from {shown}")
+                say(f"Getting {zipped.name} from {re.sub('://[^/]*@', '://', mirrors[0])}")  # no password
                 try:
                     put(fetch(mirrors[0], zipped.name), zipped)
                 except NoData as reason:
@@ -123,7 +121,7 @@ def get_mnist():
     wrong = [name for name in FILES if not is_right(raw / name)]
     if any(not name.endswith(".gz") for name in wrong) or (processed / "training.pt").exists():
         raise NoData(f"""MNIST can't be had. Missing or wrong in {raw}: {', '.join(wrong)}.
-Try again later; put MNIST's four .gz files there, or set MNIST_MIRROR to a folder or an address with them;
+Try again later, put its four .gz files there, or set MNIST_MIRROR to a folder or an address with them;
 or draw the stand-in: python {ROOT / 'stand_in.py'}, data_root = "data/stand-in" in the notebook.""")
     say(f"MNIST is in {raw}: {8 - len(wrong)} files, each with the right SHA-256.")
 
@@ -145,6 +143,9 @@ def command(description, work, no_data, arguments=None):
     return status
 
 
-main = lambda arguments=None: command(__doc__, get_mnist, 3, arguments)
+def main(arguments=None):
+    return command(__doc__, get_mnist, 3, arguments)
+
+
 if __name__ == "__main__":
     sys.exit(main())

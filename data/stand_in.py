@@ -16,12 +16,12 @@ from pathlib import Path
 from prepare import ROOT, NoData, command, say, set_aside
 
 SIZES = {"train": 60_000, "t10k": 10_000}  # images in the stand-in, as in MNIST
-STAND_IN_MARK = """\
+MARK = """\
 These are not the MNIST digits: data/stand_in.py drew them from fonts, to stand in where MNIST can't be had.
 
 Recipe 1. SHA-256 sums:
 """
-
+NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 FONTS = """
     DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique
     DejaVuSansMono DejaVuSansMono-Bold DejaVuSansMono-Oblique DejaVuSansMono-BoldOblique
@@ -33,12 +33,9 @@ STROKES = (0, 1, 2)  # pixels added around a digit about 70 pixels high
 
 
 def glyph(digit, font, stroke):
-    """Draw one digit as MNIST has them: white on black, in a box of 20 × 20,
-    its centre of mass in the middle of 28 × 28. Returns a uint8 array [28, 28].
-    """
+    """A digit as in MNIST, uint8 [28, 28]: white on black, in 20 × 20, its centre of mass in the middle."""
     import numpy as np
     from PIL import Image, ImageDraw
-
     sheet = Image.new("L", (256, 256))
     ImageDraw.Draw(sheet).text((128, 128), str(digit), fill=255, font=font, stroke_width=stroke, anchor="mm")
     ink = sheet.crop(sheet.getbbox())
@@ -51,8 +48,7 @@ def glyph(digit, font, stroke):
 
 
 def draw(sizes):
-    """Draw the stand-in's digits: {part: (images, labels)} for each part in `sizes`,
-    as uint8 arrays [n, 28, 28] and [n]. The same on every call.
+    """The stand-in's digits, always the same: {part: (images, labels)}, uint8 arrays [n, 28, 28] and [n].
 
     Sets torch's seed, number of threads and default dtype: for a process of its own.
     """
@@ -61,7 +57,6 @@ def draw(sizes):
     import torch
     from PIL import ImageFont
     from torchvision.transforms import v2
-
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     fonts = [ImageFont.truetype(str(folder / f"{name}.ttf"), 96, layout_engine=ImageFont.Layout.BASIC)
              for name in FONTS]
@@ -79,8 +74,7 @@ def draw(sizes):
     parts = {}
     for part, size in sizes.items():
         images, labels = [], []
-        # Twenty different glyphs share a warp (one call draws one warp), so no
-        # two images are the same; the shuffle parts them.
+        # Twenty different glyphs share a warp (one call draws one), so no two images are the same.
         for _ in range(-(-size // 20)):
             picks = torch.randperm(len(shapes))[:20]
             images.append((warp(shapes[picks]).squeeze(1) * 255).round().to(torch.uint8))
@@ -90,61 +84,52 @@ def draw(sizes):
     return parts
 
 
+def mark(home):
+    """The text of STAND-IN.txt for the files in the folder `home`; OSError if one is missing."""
+    paths = [home / "MNIST" / "raw" / f"{name}-ubyte" for name in NAMES]
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(home).as_posix()}\n"
+            for path in paths]
+    return MARK + "".join(sums)
+
+
 def stand_in_fault(home):
     """Say what is wrong with the stand-in in the folder `home`; None if nothing."""
     if not os.path.lexists(home):
         return "is missing"
     try:
-        text = (home / "STAND-IN.txt").read_text(encoding="utf-8")
-        if not text.startswith(STAND_IN_MARK):
-            return "was made by another recipe"
-        sums = [line.split("  ") for line in text.removeprefix(STAND_IN_MARK).splitlines()]
-        if len(sums) != 4:
-            return "is damaged (STAND-IN.txt)"
-        for sha256, name in sums:
-            with open(home / name, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    return f"is damaged ({name})"
-    except (OSError, ValueError) as error:
-        return f"is damaged ({error})"
-
-
-def make_stand_in():
-    """Leave the stand-in, checked, in ROOT/stand-in, or raise NoData."""
-    from filelock import FileLock
-
-    home = ROOT / "stand-in"
-    if stand_in_fault(home):
-        try:
-            # Another run waits until this one has drawn.
-            with (FileLock(ROOT / ".lock"),
-                  tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder):
-                wrong = stand_in_fault(home)
-                if wrong:
-                    say("Drawing the stand-in: some seconds.")
-                    write_stand_in(Path(folder, "stand-in"))
-                    if os.path.lexists(home):
-                        set_aside(home, wrong)
-                    os.replace(Path(folder, "stand-in"), home)
-        except OSError as error:
-            raise NoData(f"The stand-in can't be made in {ROOT}: {error}.") from None
-    say(f"The stand-in is in {home}. These are not the MNIST digits: they are drawn from fonts,")
-    say("and the figures in the notebook's text won't match what it computes on them.")
+        whole = (home / "STAND-IN.txt").read_text(encoding="utf-8") == mark(home)
+    except (OSError, ValueError):
+        whole = False
+    return None if whole else "is damaged, or was made by another recipe"
 
 
 def write_stand_in(home):
     """Draw the stand-in and write it to `home`, in MNIST's file format."""
     raw = home / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    mark = STAND_IN_MARK
-    for part, (images, labels) in draw(SIZES).items():
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = raw / f"{part}-{kind}-ubyte"
-            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-            data = head + array.tobytes()
-            path.write_bytes(data)
-            mark += f"{hashlib.sha256(data).hexdigest()}  {path.relative_to(home).as_posix()}\n"
-    (home / "STAND-IN.txt").write_text(mark, encoding="utf-8", newline="\n")
+    arrays = [array for part in draw(SIZES).values() for array in part]
+    for name, array in zip(NAMES, arrays):
+        head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+        (raw / f"{name}-ubyte").write_bytes(head + array.tobytes())
+    (home / "STAND-IN.txt").write_text(mark(home), encoding="utf-8", newline="\n")
+
+
+def make_stand_in():
+    """Leave the stand-in, checked, in ROOT/stand-in, or raise NoData."""
+    home = ROOT / "stand-in"
+    try:
+        if wrong := stand_in_fault(home):
+            say("Drawing the stand-in: some seconds.")
+            with tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder:
+                write_stand_in(Path(folder, "stand-in"))
+                if os.path.lexists(home) and stand_in_fault(home):
+                    set_aside(home, wrong)
+                os.replace(Path(folder, "stand-in"), home)
+    except OSError as error:
+        if stand_in_fault(home):   # otherwise another run has just drawn it
+            raise NoData(f"The stand-in can't be made in {ROOT}: {error}.") from None
+    say(f"The stand-in is in {home}. These are not the MNIST digits: they are drawn from fonts,")
+    say("and the figures in the notebook's text won't match what it computes on them.")
 
 
 def main(arguments=None):

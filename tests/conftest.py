@@ -1,11 +1,12 @@
 """What several test files use."""
 
 import importlib.util
+from unittest import mock
 
 import pytest
 
-from cells import ROOT, code_cells, definitions, has_tag, read
-from outputs import same_outputs
+from cells import ROOT, code_cells, read
+from compare import difference
 from torch_settings import kept
 
 
@@ -15,21 +16,12 @@ def stored():
     return read()
 
 
-@pytest.fixture(scope="session")
-def functions(stored):
-    """What the notebook defines, by name."""
-    return definitions(stored)
-
-
 @pytest.fixture
 def differing(stored):
     """A function: the ids of a run's cells that were not executed, or gave other outputs than stored."""
     cells = {cell.id: cell for cell in stored.cells}
-
-    def found(fresh):
-        return [cell.id for cell in code_cells(fresh) if cell.execution_count is None or not same_outputs(
-            cells[cell.id].outputs, cell.outputs, has_tag(cells[cell.id], "varies"))]
-    return found
+    return lambda fresh: [cell.id for cell in code_cells(fresh)
+                          if cell.execution_count is None or difference(cells[cell.id], cell.outputs)]
 
 
 @pytest.fixture
@@ -47,6 +39,34 @@ def notebook_precision():
         torch.set_default_dtype(torch.float64)
         torch.set_num_threads(1)
         yield
+
+
+@pytest.fixture
+def after(stored, tmp_path, monkeypatch):
+    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards.
+
+    What the cell `set-up` sets for the whole process is put back afterwards.
+    """
+    import matplotlib.pyplot as plt
+    import torch
+
+    from notebook_names import NAMES
+    sources = {cell.id: cell.source for cell in code_cells(stored)}
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # where it makes a folder
+    # The real one needs a kernel.
+    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", mock.Mock())
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+
+    def execute(*cells, **names):
+        scope = NAMES | names
+        for cell in cells:
+            exec(compile(sources[cell], f"<cell {cell}>", "exec"), scope)
+        return scope
+
+    with kept(), plt.rc_context():
+        yield execute
+    plt.close("all")
+    torch.set_printoptions(profile="default")
 
 
 @pytest.fixture

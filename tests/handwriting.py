@@ -1,4 +1,4 @@
-"""Digits as plain strokes, how a test writes them into the notebook's field, and what the field holds and shows."""
+"""Digits as plain strokes, and the notebook's field as a test writes into it and reads it."""
 
 import base64
 import json
@@ -20,81 +20,76 @@ STROKES = {
     8: [[(50, 50), (25, 30), (50, 8), (75, 30), (50, 50), (22, 75), (50, 93), (78, 75), (50, 50)]],
     9: [[(75, 35), (50, 48), (28, 28), (50, 8), (75, 20), (75, 35), (65, 95)]],
 }
-# How the digits are written into the field of 280 × 280: left, top, scale, slant.
+# Where digits are written in the field of 280 × 280: left, top, scale, slant.
 PLAIN, SMALL, SLANTED = (40, 40, 2, 0), (20, 15, 1, 0), (40, 40, 1.8, 0.35)
 
 
-def points(page, strokes, left, top, scale, slant):
-    """The strokes' points on the screen, with some more between them, as a hand makes them."""
-    box = page.locator(".digit-canvas").bounding_box()
-    for stroke in strokes:
-        yield [(box["x"] + left + (x + slant * (50 - y)) * scale, box["y"] + top + y * scale)
-               for (x0, y0), (x1, y1) in zip(stroke, stroke[1:] or stroke)
-               for x, y in [(x0 + (x1 - x0) * i / 3, y0 + (y1 - y0) * i / 3) for i in range(4)]]
+class Field:
+    """The field on a page. It is written in by mouse, or by finger if the page has touch."""
 
+    def __init__(self, page, finger=False):
+        self.page, self.finger = page, finger
+        self.session = page.context.new_cdp_session(page)
 
-def with_mouse(page, strokes, *place):
-    for stroke in points(page, strokes, *place):
-        page.mouse.move(*stroke[0])
-        page.mouse.down()
-        for point in stroke[1:]:
-            page.mouse.move(*point)
-        page.mouse.up()
+    def part(self, name):
+        return self.page.locator(f".digit-{name}")
 
+    def points(self, stroke, left, top, scale, slant):
+        box = self.part("canvas").bounding_box()
+        left, top = box["x"] + left, box["y"] + top
+        return [(left + (x + slant * (50 - y)) * scale, top + y * scale) for x, y in stroke]
 
-def with_finger(page, strokes, *place):
-    """Needs a page that has touch."""
-    session = page.context.new_cdp_session(page)
-    for stroke in points(page, strokes, *place):
-        for kind, (x, y) in zip(["touchStart"] + ["touchMove"] * (len(stroke) - 1), stroke):
-            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
-        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    def touch(self, kind, *points):
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
 
+    def write(self, strokes, place=PLAIN):
+        for stroke in strokes:
+            points = self.points(stroke, *place)
+            if self.finger:
+                for i, (x, y) in enumerate(points):
+                    self.touch("touchMove" if i else "touchStart", {"x": x, "y": y})
+                self.touch("touchEnd")
+            else:
+                self.page.mouse.move(*points[0])
+                self.page.mouse.down()
+                for x, y in points[1:]:
+                    self.page.mouse.move(x, y)
+                self.page.mouse.up()
 
-def answer(page):
-    return page.locator(".digit-answer").inner_text()
+    def clear(self):
+        self.part("clear").click()
 
+    def share_read(self, drawings=tuple(STROKES.items()), place=PLAIN):
+        """Which part of the drawings, pairs of a digit and its strokes, is read right."""
+        n = 0
+        for digit, strokes in drawings:
+            self.clear()
+            self.write(strokes, place)
+            n += self.answer().startswith(str(digit))
+        return n / len(drawings)
 
-def n_read(page, write, place):
-    """How many of the ten digits are read right, written in this way."""
-    n = 0
-    for digit, strokes in STROKES.items():
-        page.locator(".digit-clear").click()
-        write(page, strokes, *place)
-        n += answer(page).startswith(str(digit))
-    return n
+    def answer(self):
+        return self.part("answer").inner_text()
 
+    def bars(self):
+        """The probabilities and the logits that the bars show."""
+        bars = self.part("sure progress").evaluate_all("bars => bars.map(bar => [bar.value, bar.title])")
+        return [value for value, _ in bars], [float(title.removeprefix("logit ")) for _, title in bars]
 
-# Writes strokes, [stroke, point, x and y] in CSS pixels of the field, all in one call, and returns the answer.
-WRITE = """strokes => {
-  const field = document.querySelector('.digit-canvas'), {left, top} = field.getBoundingClientRect();
-  document.querySelector('.digit-clear').click();
-  field.setPointerCapture = () => {};   // there is no such pointer
-  const send = (kind, [x, y]) => field.dispatchEvent(new PointerEvent(kind,
-    {pointerId: 1, pointerType: 'mouse', bubbles: true, clientX: left + x, clientY: top + y}));
-  for (const stroke of strokes) {
-    send('pointerdown', stroke[0]);
-    for (const point of stroke.slice(1)) send('pointermove', point);
-    send('pointerup', stroke.at(-1));
-  }
-  return document.querySelector('.digit-answer').value;
-}"""
+    def pixels(self, name):
+        """What a canvas shows, [row, column, (red, green, blue, opacity)], from 0 to 1."""
+        width, data = self.part(name).evaluate("""canvas => [canvas.width,
+            [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]]""")
+        return torch.tensor(data, dtype=torch.float64).reshape(-1, width, 4) / 255
 
 
 def moments_in(html):
-    """The moments that the field decodes, as it decodes them: what it says of each, four lists of numbers, their units."""
+    """The moments of the training that the field holds: (its text, four lists of numbers, their units)."""
     moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
     kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
-    return [(text, [torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit) for part, unit in parts],
-             [unit for _, unit in parts]) for (text, parts), kind in zip(moments, kinds)]
 
+    def unpacked(part, unit, kind):
+        return torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit)
 
-def seen(page):
-    """The 784 pixels that the page shows as what the network sees, from 0 to 255."""
-    return page.evaluate("""() => [...document.querySelector('.digit-seen').getContext('2d')
-      .getImageData(0, 0, 28, 28).data].filter((_, k) => k % 4 === 3)""")
-
-
-def logits(page):
-    titles = page.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.title)")
-    return [float(title.removeprefix("logit ")) for title in titles]
+    return [(text, [unpacked(part, unit, kind) for part, unit in parts], [unit for _, unit in parts])
+            for (text, parts), kind in zip(moments, kinds)]

@@ -1,8 +1,9 @@
-"""The notebook's definitions as a module: `from notebook_names import accuracy`.
+"""The notebook's definitions as a module, the one way to them: `from notebook_names import accuracy`.
 
-They are executed once, under torch's own settings. Each says that it comes from this module, where a worker process
-finds it when it is started anew.
+Each says that it comes from this module, where a worker process finds it when it is started anew.
 """
+
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cells import definitions
 
@@ -11,3 +12,16 @@ for value in NAMES.values():
     if getattr(value, "__module__", None) == NAMES["__name__"]:
         value.__module__ = __name__
 globals().update({name: value for name, value in NAMES.items() if not name.startswith("__")})
+
+
+class Watched(TorchDispatchMode):
+    """Inside, `see(operation, arguments, result)` is called after each operation on tensors."""
+
+    def __init__(self, see):
+        super().__init__()
+        self.see = see
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.see(func, args, result)
+        return result

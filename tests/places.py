@@ -129,7 +129,7 @@ def main():
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     if user is not None:
-        import filelock, requests, tqdm  # noqa: E401, F401  while they can be read
+        import requests, tqdm  # noqa: E401, F401  while they can be read
         os.setuid(user)
     lines = 0
 

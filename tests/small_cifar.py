@@ -1,4 +1,4 @@
-"""A small set in CIFAR-10's format, for the exercise that trains on CIFAR-10: the whole is 170 MB, and not here."""
+"""A small set in CIFAR-10's format, for the exercise that trains on it: the whole is 170 MB, and not here."""
 
 import contextlib
 import hashlib
@@ -13,12 +13,12 @@ from torchvision.datasets import CIFAR10
 
 @contextlib.contextmanager
 def small_cifar():
-    """The folder of 250 pictures to train with and 50 to test with. Inside, torchvision takes them for the whole."""
-    random, names = np.random.RandomState(0), [name for name, _ in CIFAR10.train_list + CIFAR10.test_list]
+    """The folder of 250 pictures to train with and 50 to test with. torchvision takes them for all."""
+    random = np.random.RandomState(0)
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root, CIFAR10.base_folder)
         folder.mkdir()
-        for name in names:
+        for name, _ in CIFAR10.train_list + CIFAR10.test_list:
             labels, noise = random.randint(10, size=50), random.randint(25, size=(50, 3072))
             pixels = (25 * labels[:, None] + noise).astype(np.uint8)   # brighter and brighter
             (folder / name).write_bytes(pickle.dumps({"data": pixels, "labels": labels.tolist()}))

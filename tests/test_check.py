@@ -3,8 +3,7 @@
 import base64
 import copy
 import io
-import time
-from types import SimpleNamespace
+import re
 
 import matplotlib
 import nbformat
@@ -15,76 +14,70 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import cells
-import nbval_strict
-import outputs
+import check_notebook
+import compare
 from cells import NOTEBOOK, ROOT
 from execute import executed, refreshed
-from outputs import PIXEL_TOLERANCE, same_outputs, same_picture, words
+from compare import difference, in_words, same_picture, words
 
-PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, {}])\nplt.show()"
-BARS = """import time
-seconds = {"first": time.perf_counter() % 1, "second": 2.0}
-fig, ax = plt.subplots()
-ax.barh(list(seconds), seconds.values())
-ax.plot([1, 2], [0, seconds["first"]], label="line")
-ax.set(title="Two bars", xlabel="seconds")
-ax.legend()
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
+TIMES = """import time
+x, seconds = [1, 2], [time.perf_counter() % 1, 2]
+plt.plot(x, seconds, label="line")
+plt.title("Times")
+plt.ylabel("seconds")
 plt.show()"""
-DRAWN = {"series": [["line", "[1, 2]", "[0, seconds['first']]"], ["", "list(seconds)", "list(seconds.values())"],
-                    ["GPU", "[]", "[]"]]}
+DRAWN = {"series": [["line", "x", "seconds"], ["GPU", "[]", "[]"]], "words": ["Times", "seconds"]}
 CELLS = [
+    new_markdown_cell("So n is 1.00<!-- = n -->.", id="title"),
+    new_code_cell("n = 1", id="parameters", metadata={"holds": ["n == 1"]}),
     new_code_cell("print('accuracy', 0.9652)", id="number"),
     new_code_cell("print('it took 0.3 s on cpu')", id="duration", metadata={"tags": ["varies"]}),
     new_code_cell("{'a': 1}", id="value"),
-    new_code_cell(PLOT.format(3), id="plot"),
-    new_code_cell("x = 1", id="quiet", metadata={"holds": ["x == 1"]}),
-    new_code_cell(BARS, id="bars", metadata={"tags": ["varies"], "drawn": DRAWN}),
-    new_markdown_cell("So x is 1.00<!-- = x -->.", id="text"),
+    new_code_cell(PLOT, id="plot"),
+    new_code_cell(TIMES, id="times", metadata={"tags": ["varies"], "drawn": DRAWN}),
 ]
 
 
 @pytest.fixture(scope="module")
-def good():
-    """A small executed notebook."""
+def executed_once():
     return executed(new_notebook(cells=copy.deepcopy(CELLS)))
 
 
 @pytest.fixture
-def check(pytester, monkeypatch, good):
-    """Run pytest, with this project's settings, on a small notebook that `change` has changed."""
-    pytester.makeconftest("pytest_plugins = ['nbval_strict']")
-    pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
-    monkeypatch.setattr(nbval_strict, "has_mnist", lambda: True)   # the small notebook needs none
-    monkeypatch.setattr(outputs, "BUILD", pytester.path / "build")
+def nb(executed_once):
+    """A small executed notebook."""
+    return copy.deepcopy(executed_once)
 
-    def run(change=None, *options, plugins=()):
-        nb = copy.deepcopy(good)
-        if change is not None:
-            change(nb.cells)
-        nbformat.write(nb, pytester.path / NOTEBOOK.name)
-        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--color=no", NOTEBOOK.name, *options,
-                                               plugins=plugins)
+
+@pytest.fixture
+def check(pytester, monkeypatch):
+    """Run pytest, with this project's settings, on a notebook or its text. Returns (status, output)."""
+    path, chinese_path = pytester.path / NOTEBOOK.name, pytester.path / "zh.ipynb"
+    pytester.makeconftest("pytest_plugins = ['check_notebook']")
+    pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
+    monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
+    monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
+    monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
+    for module in (cells, check_notebook):
+        monkeypatch.setattr(module, "NOTEBOOK", path)
+    chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
+    nbformat.write(chinese, chinese_path)
+
+    def run(notebook, *options, plugins=()):
+        text = notebook if isinstance(notebook, str) else nbformat.writes(notebook)
+        path.write_text(text, encoding="utf-8")
+        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", path.name, *options, plugins=plugins)
         return result.ret, "\n".join(result.outlines + result.errlines)
     return run
 
 
-def fails(outcome, saying):
-    status, text = outcome
-    assert status != 0 and saying in text, text
-    return True
-
-
-def test_the_small_notebook_passes(check):
-    status, text = check()
-    assert status == 0 and f"{len(CELLS)} passed" in text, text
+def code(was, becomes):
+    return lambda cell: cell.update(source=cell.source.replace(was, becomes))
 
 
 def printed(text):
     return lambda cell: cell.outputs[0].update(text=text)
-
-
-def code(was, becomes):
-    return lambda cell: cell.update(source=cell.source.replace(was, becomes))
 
 
 def without_picture(cell):
@@ -96,128 +89,116 @@ def swapped(cell):
     cell.outputs.insert(0, new_output("stream", name="stdout", text="done\n"))
 
 
-# What is done to a copy of a cell, and what the check says of it. None: it passes.
+# A cell, what is changed in a copy of it, and what the check must say of that: None if it passes.
 CHANGES = [
-    ("number", printed("accuracy 0.9653\n"), "Cell outputs differ"),
-    ("value", lambda cell: cell.outputs[0].data.update({"text/plain": "{'a': 2}"}), "Cell outputs differ"),
-    ("quiet", code("x = 1", "import sys; x = 1; print('oops', file=sys.stderr)"), "stderr"),
-    ("quiet", lambda cell: cell.metadata.update(holds=["x == 1", "x == 2"]), "this must hold: x == 2"),
-    ("plot", code("3]", "3.05]"), "-0-stored.png"),
-    ("plot", without_picture, "The outputs are"),
-    ("plot", lambda cell: cell.update(source="pass"), "The outputs are"),
-    ("plot", swapped, "The outputs are"),
+    ("number", printed("accuracy 0.9653\n"), "--- stored\n+++ fresh\n@@ -1,3 +1,3 @@\n [stream: stdout]\n"
+                                             "-accuracy 0.9653\n+accuracy 0.9652\n"),
+    ("number", code("print('accuracy', 0.9652)", "# NBVAL_IGNORE_OUTPUT\nprint('accuracy', 0.9653)"),
+     "-accuracy 0.9652\n+accuracy 0.9653\n"),
+    ("value", code("1", "2"), "+{'a': 2}"),
+    ("parameters", code("n = 1", "import sys; n = 1; print('oops', file=sys.stderr)"),
+     "+[stream: stderr]\n+oops"),
+    ("parameters", code("n = 1", "n = 1 / 0"), "ZeroDivisionError"),
+    ("parameters", lambda cell: cell.metadata.update(holds=["n == 1", "n == 2"]), "this must hold: n == 2"),
+    ("plot", code("3]", "3.05]"), "+picture in build/plot-6-0-fresh.png"),
+    ("plot", without_picture, "+[display_data: image/png, text/plain]"),
+    ("plot", code(PLOT, "pass"), "-[display_data: image/png, text/plain]"),
+    ("plot", swapped, "+[display_data: image/png, text/plain]"),
     # What varies
-    ("duration", printed("it took 17.2 s on cpu\n"), None),
-    ("duration", printed("it took 3e-05 s on cuda:0\n"), None),
-    ("duration", printed("it took    1,000 s on cpu\n"), None),
-    ("duration", printed("it has taken 0.3 s on cpu\n"), "Without what varies"),
-    ("duration", printed("it took 0.3 s on cpu, 2 times\n"), "Without what varies"),
-    ("duration", printed("it took 0.3 ms on cpu\n"), "Without what varies"),
-    ("bars", code("time.perf_counter() % 1", "0.5"), None),
-    ("bars", code("Two bars", "Three bars"), "its words are"),
-    ("bars", code('"seconds")', '"second")'), "its words are"),
-    ("bars", code('label="line"', 'label="curve"'), "its series are"),
-    ("bars", code("ax.legend()", "ax.plot([1], [1])"), "its series are"),
-    ("bars", code("ax.plot([1, 2], [0", "ax.plot([1, 2], [0.1"), "the y values"),
-    ("bars", code("ax.plot([1, 2]", "ax.plot([1, 3]"), "the x values"),
-    ("bars", code("seconds.values())\n", "[1, 2])\n"), "the y values"),
-    ("bars", code("ax.barh(list(seconds)", "ax.barh(list(seconds)[::-1]"), "the x values"),
-    ("bars", code("ax.legend()", "plt.show(); plt.plot([1])"), "The outputs are"),
-    ("bars", code("plt.show()", ""), "The outputs are"),
+    ("duration", printed("it took    1,000 s on cuda:0\n"), None),
+    ("duration", printed("it has taken 0.3 s on cpu\n"), "-it has taken# s on #\n+it took# s on #"),
+    ("times", code("Times", "More times"), "its words are"),
+    ("times", code('"seconds"', '"second"'), "its words are"),
+    ("times", code('label="line"', 'label="curve"'), "'curve', is not 'line' from x and seconds"),
+    ("times", code("plt.show()", "plt.plot([1], [1]); plt.show()"), "2 lines were drawn instead of 1"),
+    ("times", code("plt.show()", "plt.bar([1], [1]); plt.show()"), "it has more than lines"),
+    ("times", code("plot(x, ", "plot([1, 3], "), "is not 'line' from x and seconds"),
+    ("times", code("x, seconds,", "x, [1, 2],"), "is not 'line' from x and seconds"),
+    ("times", code("plt.show()", "plt.show(); plt.plot([1])"), "+[display_data: image/png, text/plain]"),
+    ("times", code("plt.show()", ""), "[execute_result"),
     # Figures in the text
-    ("text", code("1.00", "1.01"), "the run gives 1, but the text says: So x is 1.01"),
-    ("text", code("= x", "= y"), "y can't be evaluated"),
+    ("title", code("1.00", "1.01"), "the run gives 1, but the text says: So n is 1.01"),
+    ("title", code("= n", "= nothing"), "nothing can't be evaluated"),
+    ("zh title", None, "the run gives 1, but the text says: 所以 n 等于 1.01。"),
 ]
 
 
-def test_every_change_is_noticed(check, pytester):
+def test_every_change_is_noticed(check, pytester, nb):
     """All changed copies in one notebook, each under an id of its own."""
-    def add_copies(cells):
-        by_id = {cell.id: cell for cell in cells}
-        for i, (cell_id, change, _) in enumerate(CHANGES):
-            changed = copy.deepcopy(by_id[cell_id])
-            changed.id = f"{cell_id}-{i}"
-            change(changed)
-            cells.append(changed)
-        for i, cell in enumerate(cell for cell in cells if cell.cell_type == "code"):
-            cell.execution_count = i + 1
-
-    reports = {}
+    by_id, reports = {cell.id: cell for cell in copy.deepcopy(nb).cells}, {}
+    for i, (cell_id, change, _) in enumerate(CHANGES):
+        if change is not None:
+            nb.cells.append(copy.deepcopy(by_id[cell_id]))
+            nb.cells[-1].id = f"{cell_id}-{i}"
+            change(nb.cells[-1])
+    for i, cell in enumerate(cells.code_cells(nb)):
+        cell.execution_count = i + 1
 
     class Listener:
         def pytest_runtest_logreport(self, report):
             if report.when == "call":
-                reports[report.nodeid.split("::", 1)[1]] = report
+                name = report.nodeid.split("::", 1)[1].removeprefix("figure in ").split(":")[0]
+                reports[name] = report
 
-    check(add_copies, plugins=[Listener()])
-    names = []   # in the order of the copies
-    number = sum(cell.cell_type == "code" for cell in CELLS)
-    for i, (cell_id, _, _) in enumerate(CHANGES):
-        is_text = cell_id == "text"
-        names.append(next(name for name in reports if name.startswith(f"figure in text-{i}")) if is_text else f"Cell {number}")
-        number += not is_text
-    for name, (cell_id, _, saying) in zip(names, CHANGES, strict=True):
-        report = reports.pop(name)
-        assert report.passed if saying is None else report.failed and saying in report.longreprtext, (name, report.longreprtext)
-    assert len(reports) == len(CELLS) and all(report.passed for report in reports.values())
-    for kind in ("stored", "fresh", "difference"):
-        with Image.open(pytester.path / "build" / f"plot-4-0-{kind}.png") as image:
-            assert image.width > 100
+    check(nb, plugins=[Listener()])
+    for i, (cell_id, change, saying) in enumerate(CHANGES):
+        report = reports.pop(cell_id if change is None else f"{cell_id}-{i}")
+        said = report.longreprtext
+        assert report.passed if saying is None else report.failed and saying in said, said
+    assert {*reports} == {*by_id} and all(report.passed for report in reports.values())
+    with Image.open(pytester.path / "build" / "plot-6-0-difference.png") as image:
+        assert 0 < np.asarray(image).mean() < 0.1
 
 
-@pytest.mark.parametrize("figure, wrong", [("1.00", False), ("1.01", True)])
-def test_the_chinese_figures_are_compared_too(check, pytester, monkeypatch, figure, wrong):
-    (pytester.path / "zh").mkdir()
-    chinese = new_notebook(cells=[new_markdown_cell(f"第一句。所以 x 等于 {figure}<!-- = x -->。还有一句。", id="text")])
-    nbformat.write(chinese, pytester.path / "zh" / NOTEBOOK.name)
-    monkeypatch.setattr(nbval_strict, "NOTEBOOK", pytester.path / NOTEBOOK.name)
-    monkeypatch.setattr(nbval_strict, "CHINESE", pytester.path / "zh" / NOTEBOOK.name)
-    status, text = check()
-    assert ("FAILED" in text and "figure in zh text: 1.01 = x" in text and "says: 所以 x 等于 1.01。" in text) == wrong
-    assert status == wrong and f"{len(CELLS) + 1 - wrong} passed" in text
+def without_ids(nb):
+    text = re.sub(' *"id": .*\n', "", nbformat.writes(nb))
+    return text.replace('"nbformat_minor": 5', '"nbformat_minor": 4')
 
 
-@pytest.mark.parametrize("count", [None, 7])
-def test_a_cell_not_run_in_order_fails(check, count):
-    assert fails(check(lambda cells: cells[4].update(execution_count=count)), "not all executed once, top to bottom")
+# What is changed in the notebook or in its text, and what is said.
+REFUSED = [
+    *((lambda nb, n=n: nb.cells[4].update(execution_count=n), "not all executed once") for n in (None, 7)),
+    (lambda nb: nb.cells.insert(2, new_code_cell("print('new')", id="new")), "not all executed once"),
+    *((lambda nb, tag=tag: nb.cells[2].metadata.update(tags=[tag]), f"number has an unknown tag, {tag}")
+      for tag in ("raises-exception", "nbval-skip", "nbval-ignore-output", "other")),
+    (lambda nb: nb.cells[6].update(metadata={"tags": ["varies"]}), "if it draws, and only then"),
+    (lambda nb: nb.cells[3].metadata.update(drawn=DRAWN), "duration: a cell that varies"),
+    (lambda nb: nb.cells.append(new_markdown_cell("**Exercise 2.** Why?", id="a1b2")), "a1b2 is an exercise"),
+    (lambda nb: nbformat.writes(nb).replace('"id": "value"', '"id": "number"'), "have the same id"),
+    (lambda nb: nbformat.writes(nb).replace("\n", "\n<<<<<<< HEAD\n", 1), "git conflict"),
+    (lambda nb: nbformat.writes(nb)[:500], "cut short"),
+    # As some editors do, and Kaggle's format and nbstripout
+    (lambda nb: nbformat.writes(nb).replace('"id": "', '"id": "cell-'), "have lost their ids"),
+    (without_ids, "git checkout"),
+]
 
 
-def test_a_new_cell_never_run_fails(check):
-    assert fails(check(lambda cells: cells.insert(2, new_code_cell("print('new')", id="new"))), "not all executed once")
+@pytest.mark.parametrize("change, saying", REFUSED, ids=[saying for _, saying in REFUSED])
+def test_a_notebook_that_would_not_be_checked_in_full_is_refused(check, nb, change, saying):
+    text = change(nb)
+    status, said = check(text or nb)
+    assert status == 2 and saying in said, said
 
 
-@pytest.mark.parametrize("tag", ["raises-exception", "nbval-skip", "nbval-ignore-output", "nbval-raises-exception", "other"])
-def test_a_tag_that_silences_fails(check, tag):
-    assert fails(check(lambda cells: cells[0].metadata.update(tags=[tag])), "tag" if tag == "other" else "would not be compared")
+@pytest.mark.parametrize("options", [["--nbval-lax"], ["-o", "addopts="], ["--nbval", "--nbval-current-env"]])
+def test_no_option_lets_less_be_compared(check, nb, options):
+    printed("accuracy 0.9653\n")(nb.cells[2])
+    status, said = check(nb, *options)
+    assert status == 1 and "2 failed, 6 passed" in said and "-accuracy 0.9653\n" in said, said
 
 
-@pytest.mark.parametrize("comment", ["# NBVAL_SKIP", "# NBVAL_IGNORE_OUTPUT", "# NBVAL_RAISES_EXCEPTION"])
-def test_a_comment_that_silences_fails(check, comment):
-    assert fails(check(lambda cells: cells[0].update(source=comment + "\n" + cells[0].source)), "would not be compared")
+def test_a_dead_kernel_is_noticed_at_once(check, nb):
+    nb.cells[4].source = "import os; os._exit(1)"
+    status, said = check(nb)
+    assert status == 1 and "the kernel died" in said, said
 
 
-@pytest.mark.parametrize("options", [["--nbval-lax"], ["-o", "addopts="], ["--nbval-sanitize-with=rules.cfg"]])
-def test_a_run_that_compares_less_is_refused(check, options):
-    assert fails(check(None, *options), "would not be compared")
+# What is the same
 
-
-def test_a_dead_kernel_is_noticed_at_once(check):
-    start = time.monotonic()
-    assert fails(check(lambda cells: cells[4].update(source="import os; os._exit(1)")), "the kernel died")
-    assert time.monotonic() - start < 60   # the limit for a cell is 300 s
-
-
-def test_a_picture_of_durations_needs_its_series(check):
-    assert fails(check(lambda cells: cells[5].metadata.pop("drawn")), "needs `drawn`")
-    assert fails(check(lambda cells: cells[1].metadata.update(drawn=DRAWN)), "only such a cell has it")
-
-
-# Pictures
-
-def drawn(y=3.0, title="title", dpi=100):
+def drawn(y=3.0, title="title"):
     """A line plot as PNG."""
     with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        fig = Figure(figsize=(6, 4), dpi=dpi)
+        fig = Figure(figsize=(6, 4))
         fig.subplots().plot([1, 2, y], "o-")
         fig.axes[0].set(title=title, ylim=(0, 4))
         file = io.BytesIO()
@@ -225,119 +206,77 @@ def drawn(y=3.0, title="title", dpi=100):
         return file.getvalue()
 
 
-def test_the_same_curve_drawn_again_passes():
-    assert same_picture(drawn(), drawn())
-    assert same_picture(drawn(3.0), drawn(3.0 + 1e-6))   # what another processor may make of it
-
-
-@pytest.mark.parametrize("other", [dict(y=3.01), dict(title="titel"), dict(dpi=101)])
-def test_another_picture_does_not_pass(other):
-    """A height of 0.01 is three quarters of a pixel here."""
-    assert not same_picture(drawn(), drawn(**other))
-
-
-def without_ids(nb):
-    for cell in nb.cells:
-        del cell["id"]
-    nb.nbformat_minor = 4
-
-
-def renumbered(nb):
-    for i, cell in enumerate(nb.cells):
-        cell.id = f"cell-{i}"
-
-
-@pytest.mark.parametrize("lose", [without_ids, renumbered])
-def test_lost_ids_are_said(stored, tmp_path, monkeypatch, capsys, lose):
-    """As Kaggle's format, nbstripout and some editors do: one sentence with the way back, and nothing is written."""
-    nb = copy.deepcopy(stored)
-    lose(nb)
-    path = tmp_path / NOTEBOOK.name
-    path.write_text(nbformat.writes(nb))
-    before = path.read_bytes()
-    monkeypatch.setattr(cells, "NOTEBOOK", path)
-    with pytest.raises(SystemExit, match=f"have lost their ids.*git checkout {path}"):
-        cells.read(path)
-    notebook = SimpleNamespace(path=path, nb=nbformat.read(path, 4), CollectError=RuntimeError)
-    with pytest.raises(RuntimeError, match="have lost their ids|would run: 1, 2, 3"):
-        list(nbval_strict.collect(notebook, lambda notebook: []))
-    assert path.read_bytes() == before and capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("spoil, said", [
-    (lambda text: text.replace("\n", "\n<<<<<<< HEAD\n", 1), "git conflict"), (lambda text: text[:5000], "cut short"),
-    (lambda text: text.replace('"id": "item-intro"', '"id": "title"'), "the same id")])
-def test_a_notebook_that_can_t_be_read_is_said(tmp_path, spoil, said):
-    text = NOTEBOOK.read_text(encoding="utf-8")
-    assert spoil(text) != text
-    (tmp_path / "a.ipynb").write_text(spoil(text), encoding="utf-8")
-    with pytest.raises(SystemExit, match=said):
-        cells.read(tmp_path / "a.ipynb")
-
-
-def test_no_answer_is_left_out_silently(stored):
-    nb = copy.deepcopy(stored)
-    next(cell for cell in nb.cells if cell.id == "exercise-abs").id = "a1b2c3"
-    notebook = SimpleNamespace(path="elsewhere", nb=nb, CollectError=RuntimeError)
-    with pytest.raises(RuntimeError, match="would run: 2\\."):
-        list(nbval_strict.collect(notebook, lambda notebook: []))
-
-
-def shifted(levels):
-    """A grey image, one pixel of which is brighter by so many levels."""
-    pixels = np.full((20, 30), 100, dtype=np.uint8)
-    pixels[10, 10] += levels
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png")
+def film(*grey_levels, duration=100, height=20):
+    """Frames as PNG; black but for one pixel, which has a grey level."""
+    frames = [np.zeros((height, 30), np.uint8) for _ in grey_levels]
+    for frame, level in zip(frames, grey_levels):
+        frame[10, 10] = level
+    file, (first, *others) = io.BytesIO(), map(Image.fromarray, frames)
+    first.save(file, "png", save_all=bool(others), append_images=others, duration=duration)
     return file.getvalue()
 
 
-def test_the_tolerance_is_for_a_single_pixel():
-    assert same_picture(shifted(0), shifted(PIXEL_TOLERANCE))
-    assert not same_picture(shifted(0), shifted(PIXEL_TOLERANCE + 1))
+@pytest.mark.parametrize("stored, fresh, same", [
+    (drawn(), drawn(), True), (drawn(), drawn(y=3 + 1e-6), True),   # what another processor may make of it
+    (drawn(), drawn(y=3.01), False), (drawn(), drawn(title="titel"), False),
+    (film(9), film(13), True), (film(9), film(14), False), (film(9), film(9, height=21), False),
+    (film(9, 99), film(9, 98), True), (film(9, 99), film(9, 9), False), (film(9, 99), film(9, 99, 9), False),
+    (film(9, 99), film(9, 99, duration=200), False),
+], ids=range(11))
+def test_pictures(tmp_path, monkeypatch, stored, fresh, same):
+    """A height of 0.01 is three quarters of a pixel here."""
+    monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
+    assert same_picture(stored, fresh, "name") == same
+    assert (tmp_path / "build" / "name-difference.png").exists() != same
 
 
-def picture_output(data, text="<Figure>"):
-    return new_output("display_data", {"image/png": base64.b64encode(data).decode(), "text/plain": text})
+def picture(y=3.0, text="<Figure>"):
+    return new_output("display_data", {"image/png": base64.b64encode(drawn(y)).decode(), "text/plain": text})
 
 
-def printed(text, name="stdout"):
+def text(text, name="stdout"):
     return new_output("stream", text=text, name=name)
 
 
-def test_what_make_refresh_takes_for_the_same():
-    assert same_outputs([picture_output(drawn())], [picture_output(drawn())])
-    assert not same_outputs([picture_output(drawn())], [picture_output(drawn(3.5))])
-    assert same_outputs([picture_output(drawn())], [picture_output(drawn(3.5))], varies=True)
-    assert not same_outputs([picture_output(drawn())], [picture_output(drawn(3.5), "<Figure!>")], varies=True)
-    assert not same_outputs([picture_output(drawn())], [], varies=True)
-    assert same_outputs([printed("1\n2\n")], [printed("1\n"), printed("2\n")])
-    assert not same_outputs([printed("1\n2\n")], [printed("1\n"), printed("2\n", "stderr")])
+def page(y, text):
+    html = f"{text}<img src='data:image/png;base64,{base64.b64encode(drawn(y)).decode()}'>"
+    return new_output("display_data", {"text/html": html})
+
+
+@pytest.mark.parametrize("stored, fresh, tags, changes", [
+    ([text("1\n2\n")], [text("1\n"), text("2\n")], [], []),
+    ([text("1\n2\n")], [text("1\n"), text("2\n", "stderr")], [], ["nothing → "]),
+    ([text("accuracy 0.9655, 5 s")], [text("accuracy 0.9661, 5 s")], [], ["accuracy 0.9655 → 0.9661, 5 s"]),
+    ([text("a\n")], [text("a")], [], [" → nothing"]),
+    ([picture()], [picture()], [], []),
+    ([picture()], [picture(3.5)], [], ["picture differs"]),
+    ([picture()], [picture(3.5)], ["varies"], []),
+    ([picture()], [picture(3.5, "<Figure!>")], ["varies"], ["<Figure> → <Figure!>"]),
+    ([picture()], [], ["varies"], ["[display_data: image/png, text/plain] → nothing"]),
+    ([page(3, "a")], [page(3, "a")], [], []), ([page(3, "a")], [page(3.5, "a")], [], ["picture differs"]),
+    ([page(3, "w = '" + 99 * "ab" + "'")], [page(3, "w = '" + 99 * "ac" + "'")], [], ["w = '<base64 "]),
+], ids=range(12))
+def test_what_differs_is_said_in_words(tmp_path, monkeypatch, stored, fresh, tags, changes):
+    monkeypatch.setattr(compare, "BUILD", tmp_path)
+    cell = new_code_cell(outputs=stored, metadata={"tags": tags}, id="cell")
+    found = in_words(difference(cell, fresh))
+    assert len(found) >= len(changes) and bool(found) == bool(changes)
+    assert all(line.startswith(change) and len(line) < 150 for line, change in zip(found, changes)), found
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("loading      0.064 s", "loading# s"), ("28% of an epoch", "#% of an epoch"), ("26× faster", "#× faster"),
-    ("on cuda:0, True", "on #, #"), ("wider than: [512, 2048]", "wider than:#"), ("wider than: []", "wider than:#"),
-    ("1,234 of 3e-05.", "# of#."), ("sha256 v2 0x1f x1", "sha256 v2 0x1f x1"), ("nan inf cpus", "nan inf cpus"),
+    ("loading      0.064 s", "loading# s"), ("28% of it", "#% of it"), ("26× faster", "#× faster"),
+    ("on cuda:0, True", "on #, #"), ("wider than: [512, 2048]", "wider than:#"), ("than: []", "than:#"),
+    ("1,234 of 3e-05.", "# of#."), ("sha256 v2 0x1f x1", "sha256 v2 0x1f x1"), ("nan cpus", "nan cpus"),
     ("accuracy: -0.5", "accuracy:#")])
 def test_what_is_left_out_of_a_cell_that_varies(text, expected):
     assert words(text) == expected
 
 
-def changed(nb, index, **fields):
-    other = copy.deepcopy(nb)
-    other.cells[index].outputs[0].update(fields)
-    return other
-
-
-def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(good):
-    again = changed(changed(good, 0, text="accuracy 0.9652\n"), 1, text="it took 9.9 s on cpu\n")
-    assert refreshed(good, again).cells[1].outputs == good.cells[1].outputs
-    other = changed(again, 0, text="accuracy 0.9653\n")
-    assert refreshed(good, other).cells[0].outputs == other.cells[0].outputs
-    assert refreshed(good, other).cells[1].outputs == other.cells[1].outputs
-    assert refreshed(good, other).cells[3].outputs == good.cells[3].outputs
-
-
-def test_refresh_writes_the_words_of_a_picture_of_durations(good):
-    assert good.cells[5].metadata.drawn["words"] == ["Two bars", "seconds"]
+def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):
+    again = copy.deepcopy(nb)
+    printed("it took 9.9 s on cpu\n")(again.cells[3])
+    assert refreshed(nb, again).cells == nb.cells and capsys.readouterr().out == ""
+    printed("accuracy 0.9661\n")(again.cells[2])
+    assert refreshed(nb, again).cells == again.cells
+    assert capsys.readouterr().out == "number: accuracy 0.9652 → 0.9661\n"

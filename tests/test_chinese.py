@@ -1,4 +1,4 @@
-"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: nbval_strict.py.
+"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: check_notebook.py.
 
 Nothing is executed here: code, outputs and pictures are the English notebook's.
 """
@@ -15,7 +15,7 @@ import chinese
 from cells import CHINESE, ROOT, read
 from chinese import built, missing, updated
 from execute import files, page
-from prose import COMMENT, unreadable_comments, untied_figures
+from figures import COMMENT, unreadable_comments, untied_figures
 from test_notebook_file import loaded
 from texts import texts, with_texts, words
 
@@ -53,8 +53,9 @@ def faults(english, chinese_text):
                   Counter(re.findall(pattern, re.sub(KEPT["code"], "", text, flags=re.S), re.S | re.M))
                   for text in (english, chinese_text)]
         lost, added = counts[0] - counts[1], counts[1] - counts[0]
-        if what == "names":   # a name may be said more or less often
+        if what == "names":   # a name may be said more or less often, and a path or a command be added
             lost, added = counts[0].keys() - counts[1].keys(), counts[1].keys() - counts[0].keys()
+            added = {name for name in added if not re.search("[ /]", name)}
         if what in ("links", "list items"):   # reading in Chinese may stand beside the originals
             added = {each for each in added if what == "links" and not each.startswith("https://")}
         if lost or added:

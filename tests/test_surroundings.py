@@ -23,8 +23,8 @@ print([sorted(output.get("data", [])) for output in first.outputs], second.outpu
 
 @pytest.mark.parametrize("code, printed", [
     (OUTPUTS, "[['image/png', 'text/plain']] False"),
-    ("import nbval_strict, os; print(os.environ['IPYTHONDIR'] == sys.argv[1])", "False")],
-    ids=["execute", "nbval_strict"])
+    ("import check_notebook, os; print(os.environ['IPYTHONDIR'] == sys.argv[1])", "False")],
+    ids=["execute", "check_notebook"])
 def test_they_are_shut_out(code, printed, tmp_path):
     """No pictures, no assertions, large letters, every line's value shown, a file executed at the start."""
     profile = tmp_path / "profile_default"

@@ -24,10 +24,10 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 
-import drawn
 import surroundings
+import timing_pictures
 from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
-from outputs import merged, png, same_outputs
+from compare import difference, in_words, merged, png
 from replacing import replace
 from texts import texts, with_texts
 
@@ -176,31 +176,32 @@ def executed(nb, before_it="", folder=ROOT):
         return client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False).outputs
 
     with client.setup_kernel():
-        ask(f"{drawn.START}\n{before_it}")
+        ask(f"{timing_pictures.START}\n{before_it}")
         for i, cell in enumerate(fresh.cells[:-1]):
-            if "drawn" in cell.metadata:
-                ask(f"{drawn.IN_THE_KERNEL}.forget()")
             client.execute_cell(cell, i)
             if "drawn" in cell.metadata:
-                printed, = ask(f"print(__import__('json').dumps({drawn.IN_THE_KERNEL}.reported()))")
+                printed, = ask(f"{timing_pictures.IN_THE_KERNEL}.print_words()")
                 cell.metadata.drawn["words"] = json.loads(printed.text)
     fresh.cells.pop()
     return fresh
 
 
 def refreshed(stored, fresh):
-    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones.
+    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones. Prints the others.
 
     But if any cell's are not, what varies (durations) is taken from the fresh run in every cell, so that the
     figures of one run stand together.
     """
     result = copy.deepcopy(fresh)
     pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
-    same = [same_outputs(before.outputs, after.outputs, has_tag(after, "varies")) for before, after in pairs]
-    for (before, after), is_same in zip(pairs, same):
-        if is_same and (all(same) or not has_tag(after, "varies")):
+    changes = {before.id: in_words(difference(before, after.outputs)) for before, after in pairs}
+    for before, after in pairs:
+        if not changes[before.id] and (not any(changes.values()) or not has_tag(after, "varies")):
             after.outputs = before.outputs
     result.metadata = stored.metadata
+    for cell_id, lines in changes.items():
+        for line in lines:
+            print(f"{cell_id}: {line}")
     return result
 
 

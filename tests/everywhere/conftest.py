@@ -17,9 +17,8 @@ def chromium(tmp_path_factory):
     if CHROMIUM is None and not (os.environ.get("CI") and sys.platform == "linux"):
         pytest.skip("there is no Chromium here")
     assert CHROMIUM, "Continuous integration needs Chromium: install it as chromium or google-chrome."
-    home = tmp_path_factory.mktemp("browser-home")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, env=os.environ | {"HOME": str(home)},
-                                             args=["--no-sandbox", "--disable-dev-shm-usage"])
+    env = os.environ | {"HOME": str(tmp_path_factory.mktemp("browser-home"))}
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+    with (sync_playwright() as playwright,
+          playwright.chromium.launch(executable_path=CHROMIUM, env=env, args=arguments) as browser):
         yield browser
-        browser.close()

@@ -1,4 +1,4 @@
-"""The field to write a digit in, in the page that `make run` writes: no kernel, no network, mouse and finger."""
+"""The field to write a digit in, in the page that `make run` writes, by mouse and finger."""
 
 import json
 import re
@@ -6,330 +6,273 @@ import re
 import pytest
 import torch
 
-from cells import BUILD, ROOT, code_cells
+from cells import ROOT, code_cells, read
 from execute import page
-from handwriting import (
-    PLAIN, SLANTED, SMALL, STROKES, WRITE, answer, logits, moments_in, n_read, seen, with_finger, with_mouse)
+from handwriting import PLAIN, SLANTED, SMALL, STROKES, Field, moments_in
 
 pytestmark = pytest.mark.timeout(600)
 RECORDINGS = ROOT.parent / "shared" / "pen" / "recordings.json"
+HTML = next(cell.outputs[0].data["text/html"] for cell in code_cells(read()) if cell.id == "draw")
+PHONE = {"viewport": {"width": 390, "height": 664}, "has_touch": True, "is_mobile": True,
+         "color_scheme": "dark"}
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, stored):
-    """The stored notebook as a page."""
+def address(tmp_path_factory, stored):
+    """Of the stored notebook as a page."""
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(page(stored), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def html(stored):
-    """The output of the cell `draw`."""
-    return next(cell.outputs[0].data["text/html"] for cell in code_cells(stored) if cell.id == "draw")
+    return path.as_uri()
 
 
 @pytest.fixture(params=["desktop", "phone"])
-def opened(request, chromium, written):
-    """The page without a network, and whatever else it asks for refused; (page, how to write)."""
-    phone = request.param == "phone"
-    context = chromium.new_context(offline=True, has_touch=phone, is_mobile=phone, color_scheme="dark" if phone else "light",
-                                   viewport={"width": 390, "height": 664} if phone else {"width": 1280, "height": 900})
-    asked, faults = [], []
-    context.route(re.compile("^(?!file:|data:)"), lambda route: (asked.append(route.request.url), route.abort()))
-    opened = context.new_page()
-    opened.on("pageerror", lambda fault: faults.append(fault))
-    opened.goto(written.as_uri())
-    opened.locator(".digit-canvas").evaluate("field => field.scrollIntoView()")
-    yield opened, with_finger if phone else with_mouse
-    assert asked == [] and faults == []
-    context.close()
+def field(request, chromium, address):
+    """The field in the page without a network; the page asks for nothing, and no script fails."""
+    phone, troubles = request.param == "phone", []
+    with chromium.new_context(offline=True, **(PHONE if phone else {})) as context:
+        context.on("request", lambda it: it.url.startswith(("file:", "data:")) or troubles.append(it.url))
+        context.on("weberror", lambda fault: troubles.append(fault.error))
+        field = Field(context.new_page(), finger=phone)
+        field.page.goto(address)
+        field.part("canvas").evaluate("canvas => canvas.scrollIntoView()")
+        yield field
+    assert troubles == []
 
 
-desktop = pytest.mark.parametrize("opened", ["desktop"], indirect=True)
-phone = pytest.mark.parametrize("opened", ["phone"], indirect=True)
+on_a_desktop = pytest.mark.parametrize("field", ["desktop"], indirect=True)
+on_a_phone = pytest.mark.parametrize("field", ["phone"], indirect=True)
 
 
-def probabilities(opened):
-    return opened.eval_on_selector_all(".digit progress", "bars => bars.map(bar => bar.value)")
+def test_ten_digits(field):
+    assert field.answer() == "Write a digit"
+    assert field.share_read() >= 0.9
+    field.clear()
+    assert field.answer() == "Write a digit" and field.bars()[0] == [0] * 10
 
 
-def test_ten_digits(opened):
-    opened, write = opened
-    assert answer(opened) == "Write a digit"
-    assert n_read(opened, write, PLAIN) >= 9
-    BUILD.mkdir(exist_ok=True)
-    opened.locator(".digit").screenshot(path=BUILD / f"digit-{'phone' if write is with_finger else 'desktop'}.png")
-    opened.locator(".digit-clear").click()
-    assert answer(opened) == "Write a digit" and probabilities(opened) == [0] * 10
+@on_a_desktop
+def test_small_and_slanted_digits(field):
+    """Read right as they are prepared; unprepared, most small ones aren't, for the pixels mean places."""
+    assert field.share_read(place=SMALL) >= 0.9 and field.share_read(place=SLANTED) >= 0.9
+    field.part("centre").uncheck()
+    assert field.share_read(place=SMALL) < 0.5
 
 
-@desktop
-def test_small_and_slanted_digits(opened):
-    """Read right as they are prepared; without the preparation most small ones aren't, for the pixels mean places."""
-    opened, write = opened
-    assert n_read(opened, write, SMALL) >= 9 and n_read(opened, write, SLANTED) >= 9
-    opened.locator(".digit-centre").uncheck()
-    assert n_read(opened, write, SMALL) < 5
-
-
-@desktop
+@on_a_desktop
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the pen recordings are not there")
-def test_what_people_wrote_with_a_pen(opened):
-    """However large and wherever: of each size a third of the recordings, and of those in a corner all."""
-    opened, _ = opened
+def test_what_people_wrote_with_a_pen(field):
+    """Most are read right in a corner, and of a third of them as many in other places and sizes."""
     recordings = json.loads(RECORDINGS.read_text())
 
-    def right(some, size, left, top):
-        return sum(opened.evaluate(WRITE, [[[left + size * (x + 0.5), top + size * (y + 0.5)] for x, y in stroke]
-                                           for stroke in one["strokes"]]).startswith(str(one["digit"]))
-                   for one in some) / len(some)
+    def share_read(recordings, *place):
+        """All in one call, for there are 28,000 points."""
+        return field.page.evaluate("""([recordings, left, top, size]) => {
+          const canvas = document.querySelector('.digit-canvas'), box = canvas.getBoundingClientRect();
+          canvas.setPointerCapture = () => {};   // there is no such pointer
+          const send = (kind, [x, y]) => canvas.dispatchEvent(new PointerEvent(kind, {pointerId: 1,
+            clientX: box.left + left + size * (x + 0.5), clientY: box.top + top + size * (y + 0.5)}));
+          return recordings.filter(({digit, strokes}) => {
+            document.querySelector('.digit-clear').click();
+            for (const stroke of strokes) {
+              stroke.forEach((point, i) => send(i ? 'pointermove' : 'pointerdown', point));
+              send('pointerup', stroke.at(-1));
+            }
+            return document.querySelector('.digit-answer').value.startsWith(digit);
+          }).length;
+        }""", [recordings, *place]) / len(recordings)
 
-    assert right(recordings, 60, 215, 215) >= 0.85
+    assert share_read(recordings, 215, 215, 60) >= 0.85
     third = recordings[::3]
-    in_a_corner = right(third, 60, 5, 5)
+    in_a_corner = share_read(third, 5, 5, 60)
     for size in (100, 180, 220):
-        assert right(third, size, 140 - size / 2, 140 - size / 2) == pytest.approx(in_a_corner, abs=0.02)
+        assert share_read(third, 140 - size / 2, 140 - size / 2, size) == pytest.approx(in_a_corner, abs=0.02)
 
 
 @pytest.mark.parametrize("strokes, place", [
-    ([[(50, 50)]], PLAIN),                                                              # a dot
-    ([[(0, y), (100, y)] for y in range(0, 101, 4)], (3, 3, 2.7, 0)),                  # full of ink
-    ([[(x / 3, y) for x, y in STROKES[1][0]], [(60 + x / 3, y) for x, y in STROKES[7][0]]], PLAIN)])
-def test_what_is_no_digit(opened, strokes, place):
-    """A digit's name is given all the same, and the bars show what they show."""
-    opened, write = opened
-    write(opened, strokes, *place)
-    assert re.fullmatch(r"\d, (over 99|\d+) % sure", answer(opened))
-    assert sum(probabilities(opened)) == pytest.approx(1) and min(probabilities(opened)) >= 0
+    ([[(50, 50)]], PLAIN),
+    ([[(0, y), (100, y)] for y in range(0, 101, 4)], (3, 3, 2.7, 0)),
+    ([[(x / 3, y) for x, y in STROKES[1][0]], [(60 + x / 3, y) for x, y in STROKES[7][0]]], PLAIN),
+], ids=["a dot", "full of ink", "two digits"])
+def test_drawings_that_are_not_digits(field, strokes, place):
+    """A digit's name is given all the same, and the bars show its probability."""
+    field.write(strokes, place)
+    assert re.fullmatch(r"\d, (over 99|\d+) % sure", field.answer())
+    assert sum(field.bars()[0]) == pytest.approx(1) and min(field.bars()[0]) >= 0
 
 
-@phone
-def test_the_finger_does_not_move_the_page(opened):
-    opened, write = opened
-    before = opened.evaluate("scrollY")
-    write(opened, [[(50, 90), (50, 10)]], *PLAIN)
-    assert opened.evaluate("scrollY") == before and answer(opened)[0].isdigit()
-
-
-def test_without_a_mouse(opened):
-    """The switch and the button are reached by the keyboard and have names; the answer is announced."""
-    opened, write = opened
-    write(opened, STROKES[7], *PLAIN)
-    opened.locator(".digit-clear").focus()
-    opened.keyboard.press("Tab")
-    opened.keyboard.press("Space")
-    assert not opened.locator(".digit-centre").is_checked()
-    opened.keyboard.press("Shift+Tab")
-    opened.keyboard.press("Enter")
-    assert answer(opened) == "Write a digit"
-    assert opened.get_by_role("button", name="Clear").count() == 1
-    assert opened.get_by_role("checkbox", name="scale and centre").count() == 1
-    assert opened.get_by_role("status").and_(opened.locator(".digit-answer")).count() == 1
-    assert opened.get_by_role("progressbar").count() == 10
-    assert opened.get_by_role("button", name=re.compile("^(unit \\d+|Undo|Clear)$")).count() == 34
-    assert opened.get_by_role("slider").count() == opened.get_by_role("combobox").count() == 1
-
-
-@desktop
-def test_the_page_reckons_as_pytorch_does(opened, html):
-    """Of the pixels that it shows: logits, probabilities, and what ink and biases add to the lead; with units off as well."""
-    opened, write = opened
-    moments = [numbers for _, numbers, _ in moments_in(html)]
+@on_a_desktop
+def test_the_page_computes_as_pytorch_does(field):
+    """For the pixels that it shows, at several moments of the training, with one more unit off each time."""
+    moments = [numbers for _, numbers, _ in moments_in(HTML)]
     assert len(moments) == 10
-    units = opened.locator(".digit-units button")
     for digit, strokes in STROKES.items():
         moment = 9 if digit % 2 else digit
-        opened.locator(".digit-moment").fill(str(moment))
-        opened.locator(".digit-clear").click()
-        write(opened, strokes, *[PLAIN, SLANTED, SMALL][digit % 3])
-        units.nth(digit).click()   # off, one more each time
-        x = (torch.tensor(seen(opened), dtype=torch.float64) / 255).requires_grad_()
+        field.part("moment").fill(str(moment))
+        field.clear()
+        field.write(strokes, [PLAIN, SLANTED, SMALL][digit % 3])
+        field.part("units button").nth(digit).click()
+        x = field.pixels("seen")[..., 3].flatten().requires_grad_()
         w1, b1, w2, b2 = moments[moment]
-        w1, w2 = w1.reshape(-1, 784), w2.reshape(10, -1)
         on = torch.arange(len(b1)) > digit
-        expected = (x @ w1.T + b1).relu() * on @ w2.T + b2
-        assert logits(opened) == pytest.approx(expected.tolist(), abs=1e-4)
-        chances = expected.softmax(dim=0)
-        assert probabilities(opened) == pytest.approx(chances.tolist(), abs=1e-9)
-        best, second = expected.topk(2).indices.tolist()
-        sure = "over 99" if chances[best] > 0.99 else f"{'about ' if moment < 9 else ''}{100 * chances[best].item():.0f}"
-        assert answer(opened) == f"{best}, {sure} % sure"
-        lead = expected[best] - expected[second]
+        logits = (x @ w1.reshape(-1, 784).T + b1).relu() * on @ w2.reshape(10, -1).T + b2
+        chances = logits.softmax(dim=0)
+        shown_chances, shown_logits = field.bars()
+        assert shown_logits == pytest.approx(logits.tolist(), abs=1e-4)
+        assert shown_chances == pytest.approx(chances.tolist(), abs=1e-9)
+        best, second = logits.topk(2).indices.tolist()
+        rounded = f"{'about ' * (moment < 9)}{100 * chances[best].item():.0f}"
+        assert field.answer() == f"{best}, {'over 99' if chances[best] > 0.99 else rounded} % sure"
+        lead = logits[best] - logits[second]
         lead.backward()
-        ink = (x * x.grad).sum().item()
+        ink = (x * x.grad).detach()   # what each pixel adds to the lead
         told = re.fullmatch(rf"Why {best} and not {second}: lead (\S+) = ink (\S+) \+ biases (\S+)",
-                            opened.locator(".digit-lead").inner_text())
-        assert list(map(float, told.groups())) == pytest.approx([lead.item(), ink, lead.item() - ink], abs=1e-4)
-        why = opened.evaluate("""() => [...document.querySelector('.digit-why').getContext('2d')
-          .getImageData(0, 0, 28, 28).data]""")
-        parts = torch.tensor(why).reshape(784, 4)
-        strong = (x * x.grad).detach()
-        strong = strong / strong.abs().max()
-        assert ((parts[:, 3] / 255 - strong.abs()).abs() < 0.01).all()
-        assert ((parts[:, 0] > parts[:, 2]) == (strong > 0))[strong.abs() > 0.1].all()   # red for, blue against
-    assert opened.locator(".digit-units [aria-pressed=true]").count() == 10
+                            field.part("lead").inner_text())
+        expected = [lead.item(), ink.sum().item(), (lead - ink.sum()).item()]
+        assert list(map(float, told.groups())) == pytest.approx(expected, abs=1e-4)
+        red, _, blue, opacity = field.pixels("why").reshape(784, 4).T
+        strength = ink / ink.abs().max()
+        assert ((opacity - strength.abs()).abs() < 0.01).all()
+        assert ((red > blue) == (strength > 0))[strength.abs() > 0.1].all()   # red for, blue against
+    assert field.part("units [aria-pressed=true]").count() == 10
 
 
-@desktop
-def test_it_is_drawn_as_mnist_was(opened):
-    """The longer side 20 pixels and the mass at 14.5, whatever the size; unticked, a tenth of the field."""
-    opened, write = opened
-    for tick in (True, False):
-        for place in (PLAIN, SMALL):
-            opened.locator(".digit-centre").set_checked(tick)
-            opened.locator(".digit-clear").click()
-            write(opened, STROKES[4], *place)
-            ink = torch.tensor(seen(opened)).reshape(28, 28) / 255
-            rows = (ink > 0.5).any(dim=1).nonzero().flatten()
-            left, top, scale, _ = place
-            expected = 20 if tick else 0.1 * 90 * scale + 2.2   # the 4 is 90 high
-            assert abs(len(rows) - expected) <= 1 and rows[-1] - rows[0] + 1 == len(rows)
-            if tick:
-                places = torch.arange(28) + 0.5
-                assert (ink.sum(dim=1) @ places / ink.sum()).item() == pytest.approx(14.5, abs=0.1)
-                assert (ink.sum(dim=0) @ places / ink.sum()).item() == pytest.approx(14.5, abs=0.1)
+@on_a_desktop
+@pytest.mark.parametrize("place", [PLAIN, SMALL])
+@pytest.mark.parametrize("centred", [True, False])
+def test_it_is_drawn_as_mnist_was(field, place, centred):
+    """The longer side 20 pixels and the mass at 14.5, whatever the size; unprepared, a tenth of the field."""
+    field.part("centre").set_checked(centred)
+    field.write(STROKES[4], place)
+    ink = field.pixels("seen")[..., 3]
+    rows = (ink > 0.5).any(dim=1).nonzero().flatten()
+    height = 20 if centred else 0.1 * 90 * place[2] + 2.2   # the 4 is 90 high
+    assert abs(len(rows) - height) <= 1 and rows[-1] - rows[0] + 1 == len(rows)
+    middles = [(ink.sum(dim=axis) @ torch.arange(0.5, 28).double() / ink.sum()).item() for axis in (0, 1)]
+    assert not centred or middles == pytest.approx([14.5, 14.5], abs=0.1)
 
 
-@desktop
-def test_undo_takes_a_stroke_back(opened):
-    opened, write = opened
-    write(opened, STROKES[4][:1], *PLAIN)
-    before = answer(opened), probabilities(opened)
-    write(opened, STROKES[4][1:], *PLAIN)
-    assert probabilities(opened) != before[1]
-    opened.locator(".digit-undo").click()
-    assert (answer(opened), probabilities(opened)) == before
-    opened.locator(".digit-undo").click()
-    opened.locator(".digit-undo").click()
-    assert answer(opened) == "Write a digit"
-
-
-@desktop
+@on_a_desktop
 @pytest.mark.parametrize("style", ["width: 140px", "transform: scale(0.7)", "zoom: 1.3"])
-def test_ink_lands_where_the_pen_is(opened, style):
+def test_ink_lands_where_the_pen_is(field, style):
     """Also where the page makes the field smaller or larger."""
-    opened, _ = opened
-    field = opened.locator(".digit-canvas")
-    field.evaluate("(field, style) => field.style = style", style)
-    box = field.bounding_box()
-    opened.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
-    opened.mouse.down()
-    opened.mouse.up()
-    ink = field.evaluate("field => [...field.getContext('2d').getImageData(0, 0, 280, 280).data].filter((_, k) => k % 4 === 3)")
-    place = torch.tensor(ink).reshape(280, 280).nonzero().double().mean(dim=0)
+    canvas = field.part("canvas")
+    canvas.evaluate("(canvas, style) => canvas.style = style", style)
+    box = canvas.bounding_box()
+    field.page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+    place = field.pixels("canvas")[..., 3].nonzero().double().mean(dim=0)
     assert place.tolist() == pytest.approx([210, 70], abs=2)
 
 
-@phone
-def test_a_palm_on_the_screen(opened):
-    """It lies there before the finger comes, or comes while it writes: the digit is read all the same."""
-    opened, _ = opened
-    session, box = opened.context.new_cdp_session(opened), opened.locator(".digit-canvas").bounding_box()
-    palm = {"x": box["x"] + 250, "y": box["y"] + 260, "radiusX": 30, "radiusY": 40, "id": 0}
-
-    def touch(kind, *points):
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
-
-    stroke = [{"x": box["x"] + 40 + 2 * x, "y": box["y"] + 20 + 2 * y, "id": 1} for x, y in
-              [(15, 10), (40, 10), (82, 10), (70, 40), (55, 70), (40, 95)]]
-    for first in (True, False):
-        opened.locator(".digit-clear").tap()
-        if first:
-            touch("touchStart", palm)
-            touch("touchMove", palm | {"x": palm["x"] + 4})
-        touch("touchStart", *[palm] * first, stroke[0])
-        for i, point in enumerate(stroke[1:]):
-            lying = [palm] if first or i > 2 else []
-            touch("touchStart" if lying and not first and i == 3 else "touchMove", *lying, point)
-        touch("touchEnd")
-        assert answer(opened).startswith("7"), first
-        assert opened.evaluate("document.querySelector('.digit-seen').getContext('2d').getImageData(25, 25, 1, 1).data[3]") == 0
+@on_a_desktop
+def test_undo_takes_a_stroke_back(field):
+    field.write(STROKES[4][:1])
+    before = field.answer(), field.bars()
+    field.write(STROKES[4][1:])
+    assert field.bars() != before[1]
+    field.part("undo").click()
+    assert (field.answer(), field.bars()) == before
+    field.part("undo").click()
+    field.part("undo").click()
+    assert field.answer() == "Write a digit"
 
 
-@phone
-def test_answer_and_bars_are_in_sight_and_buttons_large_enough(opened):
-    opened, write = opened
-    opened.locator(".digit-canvas").evaluate("field => field.scrollIntoView()")
-    write(opened, STROKES[3], *PLAIN)
-    height = opened.viewport_size["height"]
-    for part in [opened.locator(".digit-answer"), *opened.locator(".digit progress").all()]:
-        box = part.bounding_box()
-        assert 0 <= box["y"] and box["y"] + box["height"] <= height
-    for button in opened.locator(".digit :is(button, select, label:has(input))").all():
-        box = button.bounding_box()
-        assert min(box["width"], box["height"]) >= 44
+@on_a_desktop
+def test_a_mouse_button_that_is_down(field):
+    """Only the first one writes, and the answer is spoken once it is up."""
+    answer = field.part("answer")
+    field.part("canvas").click(button="right")
+    field.part("canvas").click(button="middle")
+    assert field.answer() == "Write a digit"
+    field.page.mouse.down()
+    assert answer.get_attribute("aria-busy") == "true" and field.answer()[0].isdigit()
+    field.page.mouse.up()
+    assert answer.get_attribute("aria-busy") == "false"
 
 
-@desktop
-def test_the_answer_is_spoken_once_the_pen_rests(opened):
-    opened, _ = opened
-    box, output = opened.locator(".digit-canvas").bounding_box(), opened.locator(".digit-answer")
-    opened.mouse.move(box["x"] + 90, box["y"] + 90)
-    opened.mouse.down()
-    opened.mouse.move(box["x"] + 150, box["y"] + 190)
-    assert output.get_attribute("aria-busy") == "true" and answer(opened)[0].isdigit()
-    opened.mouse.up()
-    assert output.get_attribute("aria-busy") == "false"
+def test_without_a_mouse(field):
+    """The switch and the buttons are reached by the keyboard and have names; the answer is announced."""
+    field.write(STROKES[7])
+    field.part("clear").focus()
+    for key in ("Tab", "Space", "Shift+Tab", "Enter"):
+        field.page.keyboard.press(key)
+    assert not field.part("centre").is_checked() and field.answer() == "Write a digit"
+    assert field.page.get_by_role("status").and_(field.part("answer")).count() == 1
+    names = {"button": "^(unit \\d+|Undo|Clear)$", "checkbox": "^scale and centre$", "progressbar": "^\\d ?$",
+             "slider": "As it is now", "combobox": "Or take"}
+    counts = [field.page.get_by_role(role, name=re.compile(name)).count() for role, name in names.items()]
+    assert counts == [34, 1, 10, 1, 1]
 
 
-@desktop
-def test_ready_digits_for_those_who_have_no_pen(opened):
-    """By the keyboard alone; a plain 7 is read as one, and a small 8 only if it is scaled and centred."""
-    opened, _ = opened
-    ready = opened.locator(".digit-ready")
-    names = [" ".join(name.split()) for name in ready.locator("option").all_inner_texts()]
+@on_a_desktop
+def test_ready_digits_for_those_who_have_no_pen(field):
+    """A plain 7 is read as one, and a small 8 only if it is scaled and centred."""
     answers = {}
-    for tick in (True, False):
-        opened.locator(".digit-centre").set_checked(tick)
-        for i, name in enumerate(names):
-            ready.select_option(index=i)
-            answers[name, tick] = answer(opened)
+    for centred in (True, False):
+        field.part("centre").set_checked(centred)
+        for i, name in enumerate(field.part("ready option").all_inner_texts()):
+            field.part("ready").select_option(index=i)
+            answers[" ".join(name.split()), centred] = field.answer()
     assert answers["a 7", True].startswith("7") and answers["a small 8", True].startswith("8")
     assert not answers["a small 8", False].startswith("8")
     assert answers["a ready digit", True] == "Write a digit" and len(set(answers.values())) > 5
 
 
+@on_a_phone
+def test_the_size_of_a_phone(field):
+    """A finger doesn't move the page; answer and bars are in sight; what is to be touched is large enough."""
+    before = field.page.evaluate("scrollY")
+    field.write([[(50, 90), (50, 10)]])
+    assert field.page.evaluate("scrollY") == before and field.answer()[0].isdigit()
+    for part in [field.part("answer"), *field.part("sure progress").all()]:
+        box = part.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= PHONE["viewport"]["height"]
+    for part in field.page.locator(".digit :is(button, select, label:has(input))").all():
+        box = part.bounding_box()
+        assert min(box["width"], box["height"]) >= 44
+
+
+@on_a_phone
+@pytest.mark.parametrize("palm_comes", [0, 3])
+def test_a_palm_on_the_screen(field, palm_comes):
+    """It lies there before the finger comes, or comes while it writes: the digit is read all the same."""
+    seven = [(15, 10), (40, 10), (82, 10), (70, 40), (55, 70), (40, 95)]
+    finger = [{"x": x, "y": y, "id": 1} for x, y in field.points(seven, 40, 20, 2, 0)]
+    (x, y), = field.points([(250, 260)], 0, 0, 1, 0)
+    palm = {"x": x, "y": y, "radiusX": 30, "radiusY": 40, "id": 0}
+    if palm_comes == 0:
+        field.touch("touchStart", palm)
+        field.touch("touchMove", palm | {"x": x + 4})
+    for i, point in enumerate(finger):
+        field.touch("touchStart" if i in (0, palm_comes) else "touchMove", *[palm] * (i >= palm_comes), point)
+    field.touch("touchEnd")
+    assert field.answer().startswith("7") and field.pixels("seen")[25, 25, 3] == 0
+
+
 @pytest.mark.parametrize("to", ["output", "document.head"])
-def test_two_fields_whose_scripts_are_moved(chromium, html, to):
-    """VS Code runs a copy of each script, which it puts at the end of the output, and nbclassic one in the page's head;
-    two fields don't disturb each other."""
-    page = chromium.new_page()
-    faults = []
-    page.on("pageerror", lambda fault: faults.append(fault))
-    page.evaluate("""html => {
-      for (let i = 0; i < 2; i++) {
-        const output = document.body.appendChild(document.createElement('div'));
-        output.innerHTML = html;
-        for (const script of output.querySelectorAll('script')) {
-          const copy = document.createElement('script');
-          copy.textContent = script.textContent;
-          TO.append(copy);
-        }
-      }
-    }""".replace("TO", to), html)
-    assert faults == [] and page.locator(".digit-answer").all_inner_texts() == ["Write a digit"] * 2
-    page.locator(".digit-canvas").nth(1).click()
-    first, second = page.locator(".digit-answer").all_inner_texts()
-    assert first == "Write a digit" and second[0].isdigit()
-    page.close()
+def test_two_fields_whose_scripts_are_moved(chromium, to):
+    """VS Code runs a copy of the script at the output's end, nbclassic one in the head."""
+    with chromium.new_page() as page:
+        for _ in range(2):
+            page.evaluate("""html => {
+              const output = document.body.appendChild(document.createElement('div'));
+              output.innerHTML = html;
+              const copy = document.createElement('script');
+              copy.textContent = output.querySelector('script').textContent;
+              TO.append(copy);
+            }""".replace("TO", to), HTML)
+        assert page.locator(".digit-answer").all_inner_texts() == ["Write a digit"] * 2
+        page.locator(".digit-canvas").nth(1).click()
+        first, second = page.locator(".digit-answer").all_inner_texts()
+        assert first == "Write a digit" and second[0].isdigit()
 
 
-@desktop
-def test_only_the_first_button_writes(opened):
-    opened, write = opened
-    opened.locator(".digit-canvas").click(button="right")
-    opened.locator(".digit-canvas").click(button="middle")
-    assert answer(opened) == "Write a digit"
-
-
-def test_where_scripts_do_not_run(chromium, written):
-    """A still picture of a drawing and its answer stand there, and the sentence that running the cell makes it live."""
-    context = chromium.new_context(java_script_enabled=False, offline=True)
-    still = context.new_page()
-    still.goto(written.as_uri())
-    text = still.locator(".digit").inner_text()
-    assert "once this cell has run" in text and "it is read as a 7" in text and still.locator(".digit canvas").count() == 0
-    picture = still.locator(".digit img")
-    assert picture.get_attribute("alt") and picture.bounding_box()["width"] == 112
-    context.close()
+def test_where_scripts_do_not_run(chromium, address):
+    """A still picture of a drawing and how it is read, and what stands there elsewhere."""
+    with chromium.new_context(java_script_enabled=False, offline=True) as context:
+        page = context.new_page()
+        page.goto(address)
+        text = page.locator(".digit").inner_text()
+        assert "Where scripts run" in text and "it reads as 7 (" in text
+        assert page.locator(".digit canvas").count() == 0
+        picture = page.locator(".digit img")
+        assert picture.get_attribute("alt") and picture.bounding_box()["width"] == 112

@@ -1,0 +1,190 @@
+"""How the notebook is checked: executed once, by nbval; everything that needs a run asks that kernel.
+
+A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
+- tools/compare.py says what counts as the same output.
+- Of a picture of durations, words and points are compared (tools/timing_pictures.py).
+- What a cell's metadata has under `holds` must be true right after it: results of the course's own settings.
+- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
+  edition too, is compared with the run (figures.py).
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from functools import cached_property, partial
+from queue import Empty
+
+import pytest
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+import answers
+import figures
+import surroundings
+import timing_pictures
+from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from compare import difference, png
+
+surroundings.shut_out()
+
+NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
+ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
+             "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
+             "them. Before a release: `make matrix` and `make mutants`.")
+
+
+def has_mnist():
+    """Whether MNIST lies under data/, where data/prepare.py has checked it."""
+    return (ROOT / "data" / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path, parent):
+    """Every notebook is checked here, whatever nbval's options say."""
+    found = yield
+    return [Notebook.from_parent(parent, path=file_path)] if file_path.suffix == ".ipynb" else found
+
+
+class Notebook(IPyNbFile):
+    """A notebook: its cells, between them the exercises' answers, and at the end the figures in its text."""
+
+    def collect(self):
+        try:
+            self.nb = read(self.path)
+            chinese = figures.claims(read(CHINESE)) if self.path == NOTEBOOK else []
+        except SystemExit as error:
+            raise self.CollectError(str(error)) from None
+        if faults := [*unchecked(self.nb)]:
+            raise self.CollectError(f"{self.name} would not be checked in full: {'; '.join(faults)}.")
+        for cell in self.nb.cells:
+            if cell.cell_type == "code":
+                yield Cell.from_parent(self, name=cell.id, cell_num=cell.execution_count, cell=cell,
+                                       options=defaultdict(bool, check=True))
+            elif cell.id.startswith("exercise-"):
+                yield Question.from_parent(self, name=f"answer to {cell.id}", ask=partial(self.answer, cell))
+        self.claims = figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
+        for claim in self.claims:
+            yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
+
+    def setup(self):
+        self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
+        self.kernel.ask(timing_pictures.START)
+
+    def teardown(self):
+        if hasattr(self.kernel, "km"):   # one that died has its sockets open still
+            self.kernel.stop()
+
+    def answer(self, cell):
+        """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
+        return self.kernel.ask(answers.question(cell))
+
+    def figure(self, claim):
+        """How a figure in the text differs from the run; "" if it doesn't."""
+        value = self.values[claim.expression]
+        if isinstance(value, str):
+            return f"{claim.expression} can't be evaluated: {value}"
+        return "" if claim.holds(value) else f"the run gives {value:.6g}, but the text says: {claim.sentence}"
+
+    @cached_property
+    def values(self):
+        """The value of each expression behind a figure: a number, or a text that says what went wrong."""
+        return json.loads(self.kernel.ask(figures.question(self.claims)))
+
+
+def unchecked(nb):
+    """What of a notebook the check would miss."""
+    cells = code_cells(nb)
+    if [cell.execution_count for cell in cells] != list(range(1, len(cells) + 1)):
+        yield "the code cells were not all executed once, top to bottom (run make refresh)"
+    for cell in nb.cells:
+        if unknown := set(cell.metadata.get("tags", [])) - TAGS:
+            yield f"{cell.id} has an unknown tag, {', '.join(unknown)}"
+        if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
+            yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
+    for cell in cells:
+        if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
+            yield f"{cell.id}: a cell that varies has `drawn` in its metadata if it draws, and only then"
+
+
+class Question(pytest.Item):
+    """Something else that is asked of the kernel than a cell's outputs."""
+
+    def __init__(self, ask, **kwargs):
+        super().__init__(**kwargs)
+        self.ask = ask   # returns what is wrong, or ""
+
+    def runtest(self):
+        if wrong := self.ask():
+            pytest.fail(wrong)
+
+    def reportinfo(self):
+        return self.path, 0, self.name
+
+    def repr_failure(self, excinfo):
+        return str(excinfo.value)
+
+
+class Cell(IPyNbCell):
+    """A code cell: executed by nbval, compared by our rule."""
+
+    reportinfo, repr_failure = Question.reportinfo, Question.repr_failure
+
+    def compare_outputs(self, fresh, stored, skip_compare=None):
+        self.comparison_traceback = difference(self.cell, fresh)
+        return not self.comparison_traceback
+
+    def runtest(self):
+        super().runtest()
+        metadata, ask = self.cell.metadata, self.parent.kernel.ask
+        if "drawn" in metadata:
+            if wrong := ask(f"{timing_pictures.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
+                self.raise_cell_error(f"The picture is another: {wrong}")
+        for expression in metadata.get("holds", []):
+            if (printed := ask(f"print(bool({expression}))")) != "True\n":
+                self.raise_cell_error(f"With the course's settings this must hold: {expression}", printed)
+
+    def raise_cell_error(self, message, traceback=""):
+        pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
+
+
+class Kernel(RunningKernel):
+
+    def ask(self, code):
+        """Execute code. Returns what it prints, and the traceback if it fails."""
+        asked, printed = self.execute_cell_input(code, allow_stdin=False), ""
+        while True:
+            message = self.get_message("iopub", timeout=300)
+            content = message["content"]
+            if message["parent_header"].get("msg_id") == asked:
+                if content.get("name") == "stdout":
+                    printed += content["text"]
+                printed += "\n".join(content.get("traceback", []))
+                if content.get("execution_state") == "idle":
+                    return printed
+
+    def get_message(self, stream, timeout=None):
+        """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""
+        while True:
+            try:
+                return super().get_message(stream, min(timeout, 1))
+            except Empty:
+                timeout -= 1
+                if not self.is_alive():
+                    raise RuntimeError("the kernel died (out of memory?)") from None
+                if timeout <= 0:
+                    raise
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The longest first; skip what needs MNIST."""
+    items.sort(key=lambda item: not isinstance(item.parent, Notebook))
+    for item in items:
+        if not has_mnist() and (isinstance(item.parent, Notebook) or item.get_closest_marker("mnist")):
+            item.add_marker(pytest.mark.skip(reason=NO_MNIST))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        terminalreporter.section("Not all is checked here")
+        terminalreporter.line(ELSEWHERE)

@@ -1,0 +1,134 @@
+"""What counts as the same output of a notebook cell: the one rule, for `make refresh` and for the check."""
+
+import base64
+import difflib
+import hashlib
+import io
+import itertools
+import re
+
+import nbformat
+import numpy as np
+from PIL import Image, ImageChops, ImageSequence
+
+from cells import BUILD, has_tag
+
+# What is left out of the comparison in a cell tagged `varies`: a number or a list of numbers with the spaces
+# before it, the type of a device, and whether there is one. Its words are compared.
+NUMBER = r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?(?!\w|\.\d)"
+VARIES = re.compile(rf" *(?:(?<![\w.]){NUMBER}|\[(?:{NUMBER}(?:, {NUMBER})*)?\])"
+                    r"|\b(?:cpu|cuda|mps|xpu|pretended)(?::\d+)?\b|\b(?:True|False)\b")
+# Brightness levels, of 255. The same curve, calculated on another processor, may shift an edge by less
+# than a hundredth of a pixel; a point that moves by a tenth of a pixel changes an edge by more than this.
+PIXEL_TOLERANCE = 4
+EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
+
+
+def difference(stored, outputs):
+    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't.
+
+    Of a cell tagged `varies`, only kinds and words are compared. Where a picture of another differs, build/
+    gets the stored one, the fresh one and a map of the pixels that differ.
+    """
+    varies = has_tag(stored, "varies")
+    before, after = merged(stored.outputs), merged(outputs)
+    lines = as_lines(before, varies), as_lines(after, varies)
+    if not varies:
+        for number, pair in enumerate(zip(before, after)):
+            for films in zip(*map(pictures, pair)):
+                name = f"{stored.get('id')}-{number}"
+                if not same_picture(*films, name):
+                    for side, which, film in zip(lines, ("stored", "fresh"), films):
+                        side.append(f"picture in build/{name}-{which}.png, frames: {len(frames(film))}; "
+                                    f"what differs is white in build/{name}-difference.png")
+    return list(difflib.unified_diff(*lines, "stored", "fresh", lineterm=""))
+
+
+def in_words(diff):
+    """A diff, one line for each change: "accuracy 0.9655 → 0.9661"."""
+    before, after = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
+    return [one_line(*pair) for pair in itertools.zip_longest(before, after, fillvalue="nothing")]
+
+
+def one_line(before, after):
+    if before.startswith("picture "):
+        return f"picture differs: {before}"
+    words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
+    if len(words[0]) != len(words[1]):
+        return f"{before} → {after}"[:200]
+    changed = [was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words)]
+    return "".join(changed) if len(before) < 200 else next(f"… {word} …" for word in changed if "→" in word)
+
+
+def as_lines(outputs, varies):
+    """Outputs without their pictures, as lines of text."""
+    lines = []
+    for output in outputs:
+        data = output.get("data", {output.get("name"): output.get("text")})
+        lines.append(f"[{output.output_type}: {', '.join(sorted(data))}]")
+        for mime, text in sorted(data.items()):
+            if mime != "image/png":
+                text = without_base64(EMBEDDED.sub("", str(text)))
+                lines += (words(text) if varies else text).split("\n")
+    return lines
+
+
+def without_base64(text):
+    """A text whose blocks of base64 are short, and differ where the blocks do."""
+    digest = lambda found: hashlib.sha256(found[0].encode()).hexdigest()[:16]
+    return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {digest(found)}>", text)
+
+
+def words(text):
+    """A text without what differs from run to run."""
+    return VARIES.sub("#", text)
+
+
+def merged(outputs):
+    """A cell's outputs with what it printed in one piece: a kernel sends a slow cell's prints in several."""
+    result = []
+    for output in outputs:
+        if result and output.get("name") and output.name == result[-1].get("name"):
+            result[-1].text += output.text
+        else:
+            result.append(nbformat.from_dict(output))
+    return result
+
+
+def png(output):
+    """The bytes of an output's PNG picture, or None."""
+    data = output.get("data", {}).get("image/png")
+    return None if data is None else base64.b64decode(data)
+
+
+def pictures(output):
+    """The bytes of every PNG of an output: its own, and those in its HTML."""
+    data = output.get("data", {})
+    found = [data.get("image/png"), *EMBEDDED.findall(data.get("text/html", ""))]
+    return [base64.b64decode(each) for each in found if each is not None]
+
+
+def frames(data):
+    """The frames of a PNG (bytes), one or a film's: each as RGBA, and how long it is shown (milliseconds)."""
+    with Image.open(io.BytesIO(data)) as film:
+        return [(frame.convert("RGBA"), frame.info.get("duration")) for frame in ImageSequence.Iterator(film)]
+
+
+def same_picture(stored, fresh, name):
+    """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
+
+    If not, build/ gets the first frames that differ and a map of the difference: NAME-stored.png and so on.
+    """
+    if stored == fresh:
+        return True
+    films = frames(stored), frames(fresh)
+    same_times = [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
+    for (before, _), (after, _) in zip(*films):
+        differs = np.asarray(ImageChops.difference(before, after)).max(axis=2) > PIXEL_TOLERANCE
+        if before.size != after.size or differs.any() or not same_times:
+            BUILD.mkdir(exist_ok=True)
+            before.save(BUILD / f"{name}-stored.png")
+            after.save(BUILD / f"{name}-fresh.png")
+            Image.fromarray(differs).save(BUILD / f"{name}-difference.png")
+            return False
+    return True

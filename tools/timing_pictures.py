@@ -1,0 +1,66 @@
+"""Pictures of durations: pixels differ from run to run, words don't, and points are values of the run.
+
+A cell that draws one has in its metadata what the check asks the kernel for:
+
+    "drawn": {"words": [titles and names of axes],                         written by `make refresh`
+              "series": [[label, expression of x, expression of y], …]}    written by hand
+
+A series without points, such as a GPU's where there is none, is not expected to be drawn.
+"""
+
+import json
+
+import in_kernel
+
+IN_THE_KERNEL = in_kernel.module(__file__)
+START = f"{IN_THE_KERNEL}.start()"
+
+shown = []   # The figure that the notebook showed last. Lives in the kernel.
+
+
+def start():
+    """Look at each figure that the notebook shows from now on."""
+    from matplotlib.figure import Figure
+
+    def look(figure, printer, cycle):
+        shown[:] = [figure]
+        printer.text(repr(figure))
+
+    Figure._repr_pretty_ = look   # IPython calls it when it shows a figure
+
+
+def words(figure):
+    """Titles and names of axes."""
+    found = [figure.get_suptitle()]
+    for ax in figure.axes:
+        found += [*map(ax.get_title, ("left", "center", "right")), ax.get_xlabel(), ax.get_ylabel()]
+    return [word for word in found if word]
+
+
+def print_words():
+    print(json.dumps(words(shown[0])))
+
+
+def print_faults(expected, names):
+    """Print what is wrong with the figure shown last.
+
+    `expected` is the cell's metadata, `names` the notebook's variables.
+    """
+    figure, = shown
+    if words(figure) != expected["words"]:
+        print(f"its words are {words(figure)}, stored are {expected['words']}")
+    if any(ax.collections or ax.containers or ax.images or ax.patches for ax in figure.axes):
+        print("it has more than lines, and only lines can be compared with the run")
+    lines = [line for ax in figure.axes for line in ax.lines]
+    series = [one for one in expected["series"] if len(eval(one[2], dict(names)))]
+    if len(lines) != len(series):
+        print(f"{len(lines)} lines were drawn instead of {len(series)}")
+    for number, (line, (label, *axes)) in enumerate(zip(lines, series), 1):
+        name = "" if line.get_label().startswith("_") else line.get_label()
+        points = [numbers(eval(axis, dict(names))) for axis in axes]
+        if name != label or [*map(numbers, line.get_data())] != points:
+            print(f"its line {number}, {name!r}, is not {label!r} from {' and '.join(axes)}")
+
+
+def numbers(values):
+    return [float(value) for value in values]
