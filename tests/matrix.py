@@ -4,11 +4,13 @@
     python tests/matrix.py NAME …   the rows of these names
 
 Each row checks a copy of the project in a folder of its own, under build/matrix. Other versions of Python and
-the oldest supported torch and torchvision get environments there: 5 GB each, made by uv.
+the oldest supported torch and torchvision get environments there, of 5 GB each. uv makes them, and downloads
+a Python that isn't on the path.
 """
 
 import concurrent.futures
 import datetime
+import functools
 import importlib.util
 import os
 import platform
@@ -32,6 +34,7 @@ ROWS = tomllib.loads((ROOT / "tests" / "matrix.toml").read_text(encoding="utf-8"
 OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
 
 
+@functools.cache
 def interpreter(python):
     """A Python of this version, or "oldest", with everything installed. SystemExit if uv can't make it."""
     if python is None:
