@@ -84,12 +84,12 @@ class Field:
 
 
 def moments_in(html):
-    """The moments of the training that the field holds: (its text, four lists of numbers, their units)."""
+    """The moments of the training that the field holds: (its step or None, four lists of numbers, their units)."""
     moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
     kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
 
     def unpacked(part, unit, kind):
         return torch.tensor(np.frombuffer(base64.b64decode(part, validate=True), kind) * unit)
 
-    return [(text, [unpacked(part, unit, kind) for part, unit in parts], [unit for _, unit in parts])
-            for (text, parts), kind in zip(moments, kinds)]
+    return [(step, [unpacked(part, unit, kind) for part, unit in parts], [unit for _, unit in parts])
+            for (step, parts), kind in zip(moments, kinds)]

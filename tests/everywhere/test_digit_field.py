@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from cells import ROOT, code_cells, read
+from cells import CHINESE, ROOT, code_cells, read
 from execute import page
 from handwriting import PLAIN, SLANTED, SMALL, STROKES, Field, moments_in
 
@@ -48,6 +48,17 @@ def test_ten_digits(field):
     assert field.share_read() >= 0.9
     field.clear()
     assert field.answer() == "Write a digit" and field.bars()[0] == [0] * 10
+
+
+def test_in_chinese(chromium, tmp_path):
+    (tmp_path / "page.html").write_text(page(read(CHINESE), "zh"), encoding="utf-8")
+    with chromium.new_context(offline=True) as context:
+        field = Field(context.new_page())
+        field.page.goto((tmp_path / "page.html").as_uri())
+        field.part("canvas").evaluate("canvas => canvas.scrollIntoView()")
+        assert field.answer() == "写一个数字" and field.share_read() >= 0.9
+        field.part("moment").press("Home")
+        assert "约" in field.answer() and field.part("step").inner_text().startswith("0 步")
 
 
 @on_a_desktop
