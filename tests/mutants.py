@@ -70,16 +70,16 @@ def by_cosmic_ray(sources):
         operator = cosmic_ray.plugins.get_operator(f"core/{name}")()
         variants = (mutate_code(source, operator, occurrence) for occurrence in itertools.count())
         for changed in itertools.takewhile(lambda variant: variant is not None, variants):
-            yield Mutant(cell, changed, name)
+            mutant = Mutant(cell, changed, name)
+            was = [line[1:].strip() for line in mutant.difference(source) if line.startswith("-")]
+            if not all(line.startswith("assert ") for line in was):   # a changed check is nothing to notice
+                yield mutant
 
 
 def mutants(sources):
     """Every mutant: those by hand, and a fixed random choice of cosmic-ray's. `sources`: cell → code."""
     listed = {mutant.name(): mutant for mutant in by_hand(sources)}
-    others = {mutant.name(): mutant for mutant in by_cosmic_ray(sources)
-              # A changed check is nothing that another could notice.
-              if not all(line[1:].strip().startswith("assert ")
-                         for line in mutant.difference(sources[mutant.cell]) if line.startswith("-"))}
+    others = {mutant.name(): mutant for mutant in by_cosmic_ray(sources)}
     order = sorted(others)
     random.Random(0).shuffle(order)
     order.sort(key=lambda name: others[name].made_by == "NumberReplacer")   # by far the most, so they go last
