@@ -1,6 +1,6 @@
 """A pretended accelerator: a device that PyTorch believes in, on any machine. It computes on the CPU.
 
-A forgotten `.to(device)` or `.cpu()` raises an error, as on a GPU. Nothing is shown about a GPU's speed or rounding.
+A forgotten `.to(device)` or `.cpu()` raises an error, as on a GPU. Speed and rounding are the CPU's.
 """
 
 import torch
@@ -10,8 +10,9 @@ import in_kernel
 REGISTER = f"{in_kernel.module(__file__)}.register()"
 NAME = "pretended"
 DEVICE = torch.device("privateuseone", 0)   # PyTorch's word for it, until register() gives it its name
-INDEX = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default, torch.ops.aten._index_put_impl_.default}
-Storage = type("Storage", (torch.UntypedStorage,), {"device": DEVICE})   # the device's, for torch.save and torch.load
+ATEN = torch.ops.aten
+INDEX = {ATEN.index.Tensor, ATEN.index_put_.default, ATEN._index_put_impl_.default}
+Storage = type("Storage", (torch.UntypedStorage,), {"device": DEVICE})   # for torch.save and torch.load
 
 
 class Pretended(torch.Tensor):
@@ -30,8 +31,8 @@ class Pretended(torch.Tensor):
         args = [to_inner(value, given) for value in args]
         kwargs = {name: to_inner(value, given) for name, value in kwargs.items()} if kwargs else {}
         device, on_cpu = kwargs.get("device"), given.get("cpu")
-        if on_cpu is not None and device is None and func is not torch.ops.aten.copy_.default and not (
-                func in INDEX and any(on_cpu is index for index in args[1])):   # a GPU, too, takes indices from there
+        may_index = func in INDEX and any(on_cpu is index for index in args[1])   # on a GPU, too
+        if on_cpu is not None and device is None and func is not ATEN.copy_.default and not may_index:
             raise RuntimeError("Expected all tensors to be on the same device, "
                                f"but found at least two devices, {DEVICE} and cpu!")
         if device is not None and device.type == NAME:
@@ -64,7 +65,7 @@ class Pretended(torch.Tensor):
 
 
 def to_inner(value, given):
-    """The CPU's tensors for the device's. `given` gets what was given, by its id here, and a "cpu" if it was there."""
+    """The CPU's tensors for the device's. `given` gets each by its id, and as "cpu" one that was there."""
     if type(value) is Pretended:
         given[id(value.inner)] = value
         return value.inner
@@ -84,7 +85,7 @@ def to_outer(value, given):
 
 
 def register():
-    """Make the device known to PyTorch, which has an experimental function for it: 2.15 does, 2.6 does not."""
+    """Make the device known to PyTorch, by an experimental function of it: 2.15 has it, 2.6 does not."""
     def restored(storage, location):
         if location.startswith(NAME):
             storage.__class__ = Storage
@@ -92,8 +93,9 @@ def register():
     if not hasattr(torch, NAME):
         torch.utils.backend_registration._setup_privateuseone_for_python_backend(NAME)
         torch.accelerator.synchronize = lambda device=None: None
-        torch.autograd.set_multithreading_enabled(False)   # else a backward pass goes to a thread of the device's
+        torch.autograd.set_multithreading_enabled(False)   # or a backward pass has a thread for the device
         torch.serialization.register_package(15, lambda storage: None, restored)
-        torch.library.impl("aten::_copy_from", NAME, lambda source, target, _=False: target.inner.copy_(source))
-        library = torch.pretended.library = torch.library.Library("_", "IMPL")   # it works only while it is kept
-        library.fallback(lambda func, *args, **kw: Pretended.__torch_dispatch__(func, (), args, kw), "PrivateUse1")
+        torch.library.impl("aten::_copy_from", NAME, lambda source, to, _=False: to.inner.copy_(source))
+        library = torch.pretended.library = torch.library.Library("_", "IMPL")   # it works while it is kept
+        library.fallback(lambda func, *args, **kwargs: Pretended.__torch_dispatch__(func, (), args, kwargs),
+                         "PrivateUse1")

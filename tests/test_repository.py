@@ -13,7 +13,8 @@ from execute import contents
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
-PAGES = [path for path in ROOT.glob("**/*.md") if not re.search(r"/(\.venv|build|shared)", str(path))]
+FOLDERS = ("", "benchmarks", "data", "tests", "zh")
+PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 WEB = r"https?://[\w.-]+\.\w+(/|$)"
 
 
