@@ -547,7 +547,7 @@ def test_the_page_gets_the_weights(monkeypatch, hidden_size, dtype):
     html = display.call_args.args[0].data
     (then, rounded, units), (now, numbers, _) = moments_in(html)
     assert (then, now) == (2000, None)
-    assert re.findall("@[A-Z]+", html) == [] and html.count("(nan %)") == 2
+    assert re.findall("@[A-Z]+", html) == []
     for part, parameter in zip(numbers, before.values(), strict=True):
         assert_close(part, parameter.flatten().double().nan_to_num(), rtol=0, atol=2 ** -17)
     for part, parameter, unit in zip(rounded, earlier.state_dict().values(), units, strict=True):
