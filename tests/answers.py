@@ -7,11 +7,9 @@ of the notebook's names, and what it draws at random is put back: for the cells 
 import contextlib
 import io
 import re
-import traceback
 
-import in_kernel
+import figures
 
-IN_THE_KERNEL = in_kernel.module(__file__)
 FOLDED = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", re.S)
 # What must hold after each answer: expressions in the names that the reader has then, and in `printed`.
 CHECKS = {
@@ -83,39 +81,27 @@ def answer(text):
     return "\n".join(re.findall(r"```python\n(.*?)```", folded["Answer"], re.S))
 
 
-def question(cell):
-    """Code that runs an exercise's answer and prints what is wrong with it."""
-    return f"{IN_THE_KERNEL}.run({cell.id!r}, {answer(cell.source)!r}, globals())"
+def question(cell, expressions):
+    """Code that runs an exercise's answer, and prints the values that expressions have then (figures.evaluate)."""
+    return f"__import__('answers').run({cell.id!r}, {answer(cell.source)!r}, {expressions!r}, globals())"
 
 
-@contextlib.contextmanager
-def executed(cell_id, code, names):
-    """The names and the printed text that an answer leaves, on a copy of the notebook's names."""
+def run(cell_id, code, expressions, names):
     import matplotlib.pyplot as plt
     import torch
 
     state, show = torch.get_rng_state(), plt.show
-    theirs, printed = dict(names), io.StringIO()
+    names, printed = dict(names), io.StringIO()
     plt.show = lambda: plt.close("all")
     try:
         with contextlib.ExitStack() as stack:
             if cell_id == "exercise-cifar":
                 from small_cifar import small_cifar
-                theirs["data_root"] = stack.enter_context(small_cifar())
+                names["data_root"] = stack.enter_context(small_cifar())
             stack.enter_context(plt.rc_context())
             with contextlib.redirect_stdout(printed):
-                exec(compile(code, f"<answer to {cell_id}>", "exec"), theirs)
-            yield theirs, printed.getvalue()
+                exec(compile(code, f"<answer to {cell_id}>", "exec"), names)
+            figures.evaluate(expressions, names | {"printed": printed.getvalue()})
     finally:
         plt.show = show
         torch.set_rng_state(state)
-
-
-def run(cell_id, code, names):
-    try:
-        with executed(cell_id, code, names) as (theirs, printed):
-            for expression in CHECKS[cell_id]:
-                if not eval(expression, theirs | {"printed": printed}):
-                    print(f"{expression} must hold. The answer printed:\n{printed}")
-    except Exception:
-        print(traceback.format_exc())

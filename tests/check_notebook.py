@@ -76,7 +76,10 @@ class Notebook(IPyNbFile):
 
     def answer(self, cell):
         """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
-        return self.kernel.ask(answers.question(cell))
+        values = self.kernel.values(answers.question(cell, [*answers.CHECKS[cell.id], "printed"]))
+        printed = values.pop("printed")
+        wrong = figures.untrue(values)
+        return wrong and f"{wrong}. The answer printed:\n{printed}"
 
     def figure(self, claim):
         """How a figure in the text differs from the run; "" if it doesn't."""
@@ -88,7 +91,7 @@ class Notebook(IPyNbFile):
     @cached_property
     def values(self):
         """The value of each expression behind a figure: a number, or a text that says what went wrong."""
-        return json.loads(self.kernel.ask(figures.question(self.claims)))
+        return self.kernel.values(figures.question(claim.expression for claim in self.claims))
 
 
 def unchecked(nb):
@@ -135,13 +138,13 @@ class Cell(IPyNbCell):
 
     def runtest(self):
         super().runtest()
-        metadata, ask = self.cell.metadata, self.parent.kernel.ask
+        metadata, kernel = self.cell.metadata, self.parent.kernel
         if "drawn" in metadata:
-            if wrong := ask(f"{timing_pictures.IN_THE_KERNEL}.print_faults({metadata.drawn!r}, globals())"):
+            if wrong := kernel.ask(f"__import__('timing_pictures').print_faults({metadata.drawn!r}, globals())"):
                 self.raise_cell_error(f"The picture is another: {wrong}")
-        for expression in metadata.get("holds", []):
-            if (printed := ask(f"print(bool({expression}))")) != "True\n":
-                self.raise_cell_error(f"With the course's settings this must hold: {expression}", printed)
+        if "holds" in metadata:
+            if wrong := figures.untrue(kernel.values(figures.question(metadata.holds))):
+                self.raise_cell_error(f"With the course's settings this must hold: {wrong}")
 
     def raise_cell_error(self, message, traceback=""):
         pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
@@ -161,6 +164,14 @@ class Kernel(RunningKernel):
                 printed += "\n".join(content.get("traceback", []))
                 if content.get("execution_state") == "idle":
                     return printed
+
+    def values(self, code):
+        """What code prints as JSON."""
+        printed = self.ask(code)
+        try:
+            return json.loads(printed)
+        except json.JSONDecodeError:
+            pytest.fail(printed)
 
     def get_message(self, stream, timeout=None):
         """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""

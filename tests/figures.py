@@ -8,9 +8,6 @@ import json
 import re
 from dataclasses import dataclass
 
-import in_kernel
-
-IN_THE_KERNEL = in_kernel.module(__file__)
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 
 # Quantities in words, English and Chinese
@@ -136,19 +133,24 @@ def untied_figures(nb):
     return found
 
 
-def question(claims):
-    """Code that evaluates the claims' expressions where the notebook has run, and prints them as JSON.
-
-    Expression → value (a number, or a text that says what went wrong).
-    """
-    return f"{IN_THE_KERNEL}.evaluate({sorted({claim.expression for claim in claims})!r}, globals())"
+def question(expressions):
+    """Code that prints, where the notebook has run, the values of expressions in its variables."""
+    return f"__import__('figures').evaluate({sorted(set(expressions))!r}, globals())"
 
 
 def evaluate(expressions, names):
+    """Print {expression: value} as JSON: a number, or a text that says what went wrong."""
     values = {}
     for expression in expressions:
         try:
-            values[expression] = float(eval(expression, dict(names)))
+            value = eval(expression, dict(names))
+            values[expression] = value if isinstance(value, str) else float(value)
         except Exception as error:
             values[expression] = repr(error)
     print(json.dumps(values))
+
+
+def untrue(values):
+    """Those of some values that are not true, each with its expression, as one text."""
+    return "; ".join(f"{expression} is {value}" for expression, value in values.items()
+                     if isinstance(value, str) or not value)

@@ -5,9 +5,7 @@ A forgotten `.to(device)` or `.cpu()` raises an error, as on a GPU. Speed and ro
 
 import torch
 
-import in_kernel
-
-REGISTER = f"{in_kernel.module(__file__)}.register()"
+REGISTER = "__import__('pretended_accelerator').register()"
 NAME = "pretended"
 DEVICE = torch.device("privateuseone", 0)   # PyTorch's word for it, until register() gives it its name
 ATEN = torch.ops.aten

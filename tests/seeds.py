@@ -10,11 +10,11 @@ seed. The table shows the sides of its comparison, from the lowest to the highes
 
 import ast
 import concurrent.futures
-import contextlib
 import datetime
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
@@ -23,58 +23,50 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 
 import answers
-import in_kernel
+import figures
 from cells import ROOT, read
+from execute import executed
 from marked import write_part
 
-IN_THE_KERNEL = in_kernel.module(__file__)
+
+def sides(expression):
+    """What a comparison compares: its sides, as expressions, without constants."""
+    tree = ast.parse(expression, mode="eval").body
+    found = [tree.left, *tree.comparators] if isinstance(tree, ast.Compare) else []
+    return [ast.unparse(side) for side in found if not isinstance(side, ast.Constant)]
 
 
-def report(findings, names, exercise=None):
-    """Print {what is said: [whether it holds, the figures it compares]}. Runs in the kernel.
-
-    `exercise` is (its cell's id, the code of its answer).
-    """
-    found = {}
-    with answers.executed(*exercise, names) if exercise else contextlib.nullcontext([names]) as (names, *_):
-        for said, expression in findings.items():
-            tree = ast.parse(expression, mode="eval").body
-            sides = [tree.left, *tree.comparators] if isinstance(tree, ast.Compare) else []
-            values = [eval(ast.unparse(side), dict(names)) for side in sides
-                      if not isinstance(side, ast.Constant)]
-            figures = [float(value) for value in values if not isinstance(value, list)]
-            found[said] = [bool(eval(expression, dict(names))), figures]
-    print(json.dumps(found))
+def asking(findings, question):
+    """A cell that prints the values of the findings' expressions, and of their sides."""
+    expressions = [each for expression in findings.values() for each in (expression, *sides(expression))]
+    return new_code_cell(question(expressions), metadata={"asked": findings})
 
 
 def run(seed):
-    """What `report` prints in a run of the whole notebook: behind each exercise, and at the end."""
-    from execute import executed   # not in the kernel, which imports this file
-
+    """{what is said: (whether it holds, the figures compared)}, of a run of the whole notebook."""
     nb, cells, at_the_end = read(), [], {}
-
-    def ask(findings, exercise=None):
-        cells.append(new_code_cell(f"{IN_THE_KERNEL}.report({dict(findings)!r}, globals(), {exercise!r})"))
-
     for cell in nb.cells:
         cells.append(cell)
         findings = cell.metadata.get("any_seed", {})
         if cell.id == "parameters":
             cell.source += f"\nseed = {seed}"
         if cell.id.startswith("exercise-") and findings:
-            ask(findings, (cell.id, answers.answer(cell.source)))
+            cells.append(asking(findings, partial(answers.question, cell)))
         else:
             at_the_end |= findings
-    ask(at_the_end)
-    nb.cells = cells
+    nb.cells = [*cells, asking(at_the_end, figures.question)]
     try:
         cells = executed(nb).cells
     except CellExecutionError as error:
         sys.exit(f"With seed {seed} the notebook stopped:\n{error}")
     found = {}
     for cell in cells:
-        if cell.source.startswith(IN_THE_KERNEL):
-            found |= json.loads(cell.outputs[-1].text)
+        for said, expression in cell.metadata.get("asked", {}).items():
+            values = json.loads(cell.outputs[-1].text)
+            if isinstance(values[expression], str):
+                sys.exit(f"With seed {seed} a finding can't be evaluated: {said}\n{values[expression]}")
+            compared = [values[side] for side in sides(expression)]   # lists have no figure to show
+            found[said] = bool(values[expression]), [value for value in compared if not isinstance(value, str)]
     return found
 
 
