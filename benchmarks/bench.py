@@ -15,7 +15,7 @@ from pathlib import Path
 
 from draw import LOOP, RESULTS, ROOT, draw
 from make_run import make_run
-from replacing import replace
+from files import replace
 
 CORES = os.sched_getaffinity(0)
 # (hidden size, batch size)

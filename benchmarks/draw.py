@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 from cells import ROOT
-from marked import write_part
+from files import write_part
 
 HERE = ROOT / "benchmarks"
 RESULTS = HERE / "results.json"

@@ -21,8 +21,7 @@ from nbclient import NotebookClient
 
 from draw import HERE, ROOT, table
 from cells import NOTEBOOK, code_cells
-from marked import write_part
-from replacing import replace
+from files import replace, write_part
 
 # name: (file, end of the cell that trains its first model, its accuracy as an expression, of which images)
 TUTORIALS = {

@@ -19,13 +19,11 @@ from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 import answers
+import execute   # noqa: F401 - the user's own settings stay out from here on
 import figures
-import surroundings
 import timing_pictures
 from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 from compare import difference, png
-
-surroundings.shut_out()
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
 ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "

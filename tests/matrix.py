@@ -26,7 +26,7 @@ import torch
 
 from cells import BUILD, ROOT, read
 from install import CONSTRAINTS, LISTS
-from marked import write_part
+from files import write_part
 from sandbox import copy_project, run_pytest
 
 MATRIX = BUILD / "matrix"

@@ -31,8 +31,7 @@ from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
 
 from cells import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read
-from marked import write_part
-from replacing import replace
+from files import replace, write_part
 from sandbox import copy_project, run_pytest
 
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))

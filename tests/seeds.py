@@ -26,7 +26,7 @@ import answers
 import figures
 from cells import ROOT, read
 from execute import executed
-from marked import write_part
+from files import write_part
 
 
 def sides(expression):

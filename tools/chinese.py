@@ -12,7 +12,7 @@ import sys
 import polib
 
 from cells import CHINESE, NOTEBOOK, ROOT, as_text, read
-from replacing import replace
+from files import replace
 from texts import texts, with_texts
 
 CATALOGUE = CHINESE.with_suffix(".po")

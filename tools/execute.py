@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from html import unescape
 from pathlib import Path
 
@@ -24,11 +25,10 @@ from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 
-import surroundings
 import timing_pictures
 from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from compare import difference, in_words, merged, png
-from replacing import replace
+from files import replace
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
@@ -43,8 +43,27 @@ EDITIONS = {
             "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
 # The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
-surroundings.shut_out()
+# Settings of Python, Jupyter, IPython and matplotlib that stay: encodings, and folders to write in.
+ALLOWED = ["PYTHONUTF8", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"]
+EMPTY = tempfile.TemporaryDirectory(prefix="without-settings-", ignore_cleanup_errors=True)
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
+
+
+def shut_out():
+    """Start the kernels of this process as on a fresh account; nobody watches their progress bars.
+
+    Settings of the user's own may take pictures away (MPLBACKEND), switch assertions off (PYTHONOPTIMIZE), show
+    warnings (PYTHONDEVMODE) or more outputs (IPython's configuration), or bring other packages and kernels in.
+    """
+    families = ("PYTHON", "JUPYTER", "IPYTHON", "MPL", "MATPLOTLIB")
+    for name in [name for name in os.environ if name.upper().startswith(families) and name not in ALLOWED]:
+        del os.environ[name]
+    style = Path(EMPTY.name) / "matplotlibrc"
+    style.touch()
+    os.environ |= {"IPYTHONDIR": EMPTY.name, "MATPLOTLIBRC": str(style), "TQDM_DISABLE": "1"}
+
+
+shut_out()
 
 
 def picture(nb, cell_id):
@@ -225,7 +244,7 @@ def unless_stopped(work):
             pass
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr, flush=True)
-        surroundings.EMPTY.cleanup()
+        EMPTY.cleanup()
         os._exit(130)   # the kernel sees it and ends as well
     worker.result()
 

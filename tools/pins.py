@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from install import CONSTRAINTS, LISTS, ROOT
-from replacing import replace
+from files import replace
 
 PIN = re.compile(r"^(?P<before>[ -]*)(?P<name>[\w.-]+)(?P<sign>==?)[\w.+]+$", re.M)
 CONDA_NAMES = {"pytorch": "torch"}

@@ -68,7 +68,7 @@ def by_jupyter_execute(folder, monkeypatch):
         home.chmod(0o555)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    # Not the folder of settings that surroundings.py made: Jupyter would move it to this home folder.
+    # Not the folder of settings that execute.py made: Jupyter would move it to this home folder.
     for name in ("IPYTHONDIR", "MATPLOTLIBRC"):
         monkeypatch.delenv(name)
     nb = jupyter("execute", folder=folder, preexec_fn=small_machine if linux else None)

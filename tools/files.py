@@ -1,6 +1,7 @@
 """Files of the user's are replaced whole: a full disk, or a stop on the way, leaves the old one as it was."""
 
 import os
+import re
 import shutil
 
 
@@ -15,3 +16,10 @@ def replace(path, content):
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_part(page, name, lines):
+    """Write other lines into a page between <!-- NAME: written by … --> and <!-- end of NAME -->."""
+    text = page.read_text(encoding="utf-8")
+    part = re.search(rf"<!-- {name}: written by .* -->\n((?s:.*?))<!-- end of {name} -->", text)
+    replace(page, text[:part.start(1)] + "\n".join([*lines, ""]) + text[part.end(1):])
