@@ -11,26 +11,24 @@ import re
 import figures
 
 FOLDED = re.compile(r"<details><summary>(.*?)</summary>\n\n(.*?)\n\n</details>", re.S)
-# What must hold after each answer: expressions in the names that the reader has then, and in `printed`.
+# What must hold after each answer, besides what the exercise's metadata says of any seed: expressions in the
+# names that the reader has then, and in `printed`.
 CHECKS = {
     "exercise-seed": [
-        "first != second", "in_both == len(set(first) & set(second))", "0.18 < in_both / len(first) < 0.22",
+        "first != second", "in_both == len(set(first) & set(second))",
         r"printed == f'{in_both} of {len(first)}\n'"],
     "exercise-abs": ["absolute.equal(x.abs())", "x.min() < 0 < x.max()"],
     "exercise-count": ["counted == by_formula == 50_890", "1.9 < counted / n_parameters < 2",
                        r"printed == '50,890\n'"],
     "exercise-top-two": [
         "top_two(torch.tensor([[2, 1, 0], [1, 0, 2], [2, 0, 1]]), torch.tensor([0, 0, 1])) == 2 / 3",
-        "0.98 < among_two < 1", r"printed == f'{among_two:.4f}\n'"],
-    "exercise-learning-rate": ["values[-1] < 0.2", r"printed.endswith('hidden values above zero: 0\n')"],
+        r"printed == f'{among_two:.4f}\n'"],
+    "exercise-learning-rate": [r"printed.endswith('hidden values above zero: 0\n')"],
     "exercise-one-batch": [
-        "one_batch_losses[0] < 0.05", "one_batch_losses[1] > 1.46",
-        "20 < first_right[0] < 120",   # "some dozens"
         "printed.startswith(f'MnistModel: accuracy 1.00 first after {first_right[0]} steps, loss 0.0')",
         r"printed.splitlines()[1].startswith('SoftmaxModel: accuracy ')",
         r"printed.endswith(f', loss {one_batch_losses[1]:.4f}\n')"],
     "exercise-steady": [
-        "same_losses == losses", "min(steady_losses) > max(fine_losses)",
         "sorted(steady_losses) not in (steady_losses, steady_losses[::-1])",
         "steady_metrics[-1] < fine_metrics[-1]"],
     "exercise-gradients": [
@@ -40,18 +38,13 @@ CHECKS = {
         # Every other pixel's weights have changed.
         "(trial.linear1.weight != model.linear1.weight).any(dim=0).cpu().equal(~no_ink)"],
     "exercise-zeros": [
-        "values[-1] < 0.2",
-        "[line.split()[0] for line in printed.splitlines() if line.endswith(' True')] == ['linear2.bias']",
-        "[name for name, p in trial.named_parameters() if p.abs().max() > 0] == ['linear2.bias']"],
-    "exercise-sigmoid": ["0.85 < values[1] < all_metrics[2]"],
-    "exercise-adam": [
-        "adam_values[0.005][-1] > 0.9", "adam_values[0.5][-1] < 0.5", "len(printed.splitlines()) == 4"],
+        "[line.split()[0] for line in printed.splitlines() if line.endswith(' True')] == ['linear2.bias']"],
+    "exercise-sigmoid": ["values[1] > 0.85"],
+    "exercise-adam": ["len(printed.splitlines()) == 4"],
     "exercise-best-images": [
         "values[best].equal(values.sort(descending=True).values[:8])",
         "model.linear1(to_device(dataset.data[val_indices][best].flatten(1) / 255, device))[:, 0].cpu()"
-        ".allclose(values[best])",
-        "(dataset.data[val_indices][best].double().mean(0) * picture).sum() > "
-        "(dataset.data[val_indices].double().mean(0) * picture).sum()"],
+        ".allclose(values[best])"],
     "exercise-calibration": [
         "0 < promised < n_sure_wrong", "sure.sum() > 9000", "printed.split()[0] == str(n_sure_wrong)"],
     "exercise-few-images": [

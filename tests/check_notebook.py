@@ -74,7 +74,8 @@ class Notebook(IPyNbFile):
 
     def answer(self, cell):
         """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
-        values = self.kernel.values(answers.question(cell, [*answers.CHECKS[cell.id], "printed"]))
+        expected = [*answers.CHECKS[cell.id], *cell.metadata.get("any_seed", {}).values()]
+        values = self.kernel.values(answers.question(cell, [*expected, "printed"]))
         printed = values.pop("printed")
         wrong = figures.untrue(values)
         return wrong and f"{wrong}. The answer printed:\n{printed}"
