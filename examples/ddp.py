@@ -36,7 +36,8 @@ class PartOfEachBatch:
     def __iter__(self):
         for xb, yb in self.dl:
             if len(xb) % self.world_size:
-                raise ValueError(f"A batch of {len(xb)} can't be shared equally by {self.world_size} processes.")
+                raise ValueError(
+                    f"A batch of {len(xb)} can't be shared equally by {self.world_size} processes.")
             yield xb[self.rank::self.world_size], yb[self.rank::self.world_size]
 
     def __len__(self):

@@ -75,7 +75,7 @@ def answer(text):
 
 
 def question(cell, expressions):
-    """Code that runs an exercise's answer, and prints the values that expressions have then (figures.evaluate)."""
+    """Code that runs an exercise's answer, and prints expressions' values after it (figures.evaluate)."""
     return f"__import__('answers').run({cell.id!r}, {answer(cell.source)!r}, {expressions!r}, globals())"
 
 

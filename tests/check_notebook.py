@@ -139,7 +139,8 @@ class Cell(IPyNbCell):
         super().runtest()
         metadata, kernel = self.cell.metadata, self.parent.kernel
         if "drawn" in metadata:
-            if wrong := kernel.ask(f"__import__('timing_pictures').print_faults({metadata.drawn!r}, globals())"):
+            faults = f"__import__('timing_pictures').print_faults({metadata.drawn!r}, globals())"
+            if wrong := kernel.ask(faults):
                 self.raise_cell_error(f"The picture is another: {wrong}")
         if "holds" in metadata:
             if wrong := figures.untrue(kernel.values(figures.question(metadata.holds))):

@@ -67,7 +67,7 @@ NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|^#+
 FIGURE = re.compile(rf"(?<![\w.,])(?:\d+(?:,\d{{3}})+|\d+\.\d+|\d{{3,}}|\d+(?= ?%))(?![\w,]|\.\d)|{WORDS}")
 
 
-def in_words(text):
+def bounds(text):
     """The lowest and the highest value that a quantity in words stands for."""
     return next(values(*found.groups()) for words, _, values in ENGLISH + CHINESE
                 if (found := re.fullmatch(words, text.lower())))
@@ -87,7 +87,7 @@ class Claim:
     def holds(self, value):
         """Whether the figure fits a value (a number) of the expression."""
         if not self.number[0].isdigit():
-            low, high = in_words(self.number)
+            low, high = bounds(self.number)
             return {"<": low < value, ">": value < high}.get(self.kind, low <= value <= high)
         number = float(self.number.replace(",", ""))
         decimals = len(self.number.partition(".")[2])
@@ -106,27 +106,27 @@ def sentence_around(text, position):
     return COMMENT.sub("", text[start + 1:stop + 1]).strip()
 
 
-def texts(nb):
+def markdown(nb):
     return [(cell.id, cell.source) for cell in nb.cells if cell.cell_type == "markdown"]
 
 
 def claims(nb):
     """Every tied figure of a notebook's text."""
     return [Claim(cell_id, sentence_around(text, found.start()), *found.group("before", "kind", "expression"))
-            for cell_id, text in texts(nb) for found in CLAIM.finditer(text)
+            for cell_id, text in markdown(nb) for found in CLAIM.finditer(text)
             if found["kind"] and found["before"]]
 
 
 def unreadable_comments(nb):
     """Comments in the text that are neither a claim nor `given`."""
-    return [f"{cell_id}: {comment}" for cell_id, text in texts(nb) for comment in COMMENT.findall(text)
+    return [f"{cell_id}: {comment}" for cell_id, text in markdown(nb) for comment in COMMENT.findall(text)
             if not any(comment in match[0] and match["before"] for match in CLAIM.finditer(text))]
 
 
 def untied_figures(nb):
     """Figures in the text that have no comment behind them, each with its sentence."""
     found = []
-    for cell_id, text in texts(nb):
+    for cell_id, text in markdown(nb):
         rest = NOT_PROSE.sub(" ", COMMENT.sub("", CLAIM.sub("", text)))
         found += [f"{cell_id}: {figure[0]} in: {sentence_around(rest, figure.start())}"
                   for figure in FIGURE.finditer(rest)]

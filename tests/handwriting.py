@@ -84,7 +84,7 @@ class Field:
 
 
 def moments_in(html):
-    """The moments of the training that the field holds: (its step or None, four lists of numbers, their units)."""
+    """The moments of the training that the field holds: (step or None, four lists, their units)."""
     moments = json.loads(re.search(r"const moments = (\[.*?\]), last = ", html)[1])
     kinds = ["i1"] * (len(moments) - 1) + ["<i4"]
 

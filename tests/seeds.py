@@ -66,7 +66,7 @@ def run(seed):
             if isinstance(values[expression], str):
                 sys.exit(f"With seed {seed} a finding can't be evaluated: {said}\n{values[expression]}")
             compared = [values[side] for side in sides(expression)]   # lists have no figure to show
-            found[said] = bool(values[expression]), [value for value in compared if not isinstance(value, str)]
+            found[said] = bool(values[expression]), [each for each in compared if not isinstance(each, str)]
     return found
 
 

@@ -18,7 +18,7 @@ import check_notebook
 import compare
 from cells import NOTEBOOK, ROOT
 from execute import executed, refreshed
-from compare import difference, in_words, same_picture, words
+from compare import difference, in_words, same_picture, without_numbers
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -270,7 +270,7 @@ def test_what_differs_is_said_in_words(tmp_path, monkeypatch, stored, fresh, tag
     ("1,234 of 3e-05.", "# of#."), ("sha256 v2 0x1f x1", "sha256 v2 0x1f x1"), ("nan cpus", "nan cpus"),
     ("accuracy: -0.5", "accuracy:#")])
 def test_what_is_left_out_of_a_cell_that_varies(text, expected):
-    assert words(text) == expected
+    assert without_numbers(text) == expected
 
 
 def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):

@@ -1,5 +1,6 @@
-"""The Chinese edition is complete, up to date, and the English one in all but its words. Its figures: check_notebook.py.
+"""The Chinese edition is complete, up to date, and the English one in all but its words.
 
+Its figures: check_notebook.py.
 Nothing is executed here: code, outputs and pictures are the English notebook's.
 """
 
@@ -17,20 +18,27 @@ from chinese import built, missing, updated
 from execute import files, page
 from figures import COMMENT, unreadable_comments, untied_figures
 from test_notebook_file import loaded
-from texts import texts, with_texts, words
+from texts import spans, texts, with_texts
 
 GLOSSARY = ROOT / "zh" / "glossary.tsv"
 CATALOGUE = chinese.load()
 ENTRIES = {entry.msgctxt: entry for entry in CATALOGUE if not entry.obsolete}
 HAN = "\u3400-\u9fff"
 # What a translation keeps as it is, and how it is found.
-KEPT = {"code": r"```.*?```", "names": r"(?<!`)`[^`\n]+`(?!`)", "formulas": r"\$\$.*?\$\$|\$[^$\n]+\$", "links": r"\]\(([^#)][^)]*)\)",
-        "comments": r"<!--.*?-->", "expressions": r"(?<!\$)\{[^}]*\}", "folds and keys": r"</?\w+>", "headings": r"^#+ ", "list items": r"^- "}
+KEPT = {"code": r"```.*?```", "names": r"(?<!`)`[^`\n]+`(?!`)", "formulas": r"\$\$.*?\$\$|\$[^$\n]+\$",
+        "links": r"\]\(([^#)][^)]*)\)", "comments": r"<!--.*?-->", "expressions": r"(?<!\$)\{[^}]*\}",
+        "folds and keys": r"</?\w+>", "headings": r"^#+ ", "list items": r"^- "}
+# What is wrong in the words, and how it is found.
+WRONG = {
+    "half-width punctuation": rf"[{HAN}][,;:?!()]|[,;:?!()][{HAN}]|[{HAN}]\.(?!\w)",
+    "no space": rf"[{HAN}][A-Za-z0-9]|[A-Za-z0-9%][{HAN}]",
+    "a space too many": rf"[{HAN}] [{HAN}]|[\w*] [，。：；？！）]|[，。：；？！（] [\w]",
+}
 CODE = re.compile("|".join(KEPT[what] for what in ("code", "names", "formulas")), re.S)
 
 
 def plain(text):
-    """A text's words: without code, formulas, addresses, comments and tags, each leaving an X where it stood in a sentence."""
+    """A text without code, formulas, addresses, comments and tags: an X where one stood in a sentence."""
     text = re.sub(r"\]\([^)]*\)", "]", COMMENT.sub("", CODE.sub("X", text)))
     return re.sub(r"</?\w+>", "", text)
 
@@ -39,7 +47,7 @@ def without_words(block):
     """A block of code without its comments and docstrings, which may be Chinese."""
     if block.startswith("```python"):
         code = block.removeprefix("```python\n").removesuffix("```")
-        for start, end in reversed(words(code)):
+        for start, end in reversed(spans(code)):
             code = code[:start] + code[end:]
         return code
     return block
@@ -61,16 +69,16 @@ def faults(english, chinese_text):
         if lost or added:
             found.append(f"{what}: lost {[*lost]}, added {[*added]}")
     words = plain(chinese_text)
-    found += [f"half-width punctuation: {match[0]}" for match in re.finditer(rf"[{HAN}][,;:?!()]|[,;:?!()][{HAN}]|[{HAN}]\.(?!\w)", words)]
-    found += [f"no space: {match[0]}" for match in re.finditer(rf"[{HAN}][A-Za-z0-9]|[A-Za-z0-9%][{HAN}]", words)]
-    found += [f"a space too many: {match[0]}" for match in re.finditer(rf"[{HAN}] [{HAN}]|[\w*] [，。：；？！）]|[，。：；？！（] [\w]", words)]
-    english_left = re.sub(r"(?<!\*)\*[^*\n]+\*(?!\*)|\[[^\]\n]*\]|（[^）\n]*）", "", words)   # titles, menus, links, and terms in brackets
-    found += [f"English: {match[0]}" for match in re.finditer(r"(?:[A-Za-z]+[ ,]+){4,}[A-Za-z]+", english_left)]
+    for what, pattern in WRONG.items():
+        found += [f"{what}: {match[0]}" for match in re.finditer(pattern, words)]
+    # Titles, menus, links, and terms in brackets may be English.
+    rest = re.sub(r"(?<!\*)\*[^*\n]+\*(?!\*)|\[[^\]\n]*\]|（[^）\n]*）", "", words)
+    found += [f"English: {match[0]}" for match in re.finditer(r"(?:[A-Za-z]+[ ,]+){4,}[A-Za-z]+", rest)]
     return found
 
 
 def glossary():
-    """The lines of the glossary: (English, Chinese, what must not stand for it, what else the field calls it)."""
+    """The glossary's lines: (English, Chinese, what must not stand for it, what else the field calls it)."""
     lines = GLOSSARY.read_text(encoding="utf-8").splitlines()
     return [(*line.split("\t"), "", "")[:4] for line in lines if line and not line.startswith("#")]
 
@@ -91,8 +99,9 @@ def test_the_notebook_is_built_from_it(stored):
 
 
 def test_all_but_the_words_is_english(stored):
-    """With English words in it, the Chinese notebook is the English one: the same code, outputs, metadata and ids."""
-    back = with_texts(read(CHINESE), {key: text for key, text in texts(stored).items() if not key.endswith("-caption")})
+    """With English words, the Chinese notebook is the English one: code, outputs, metadata and ids."""
+    english = {key: text for key, text in texts(stored).items() if not key.endswith("-caption")}
+    back = with_texts(read(CHINESE), english)
     back.cells = [cell for cell in back.cells if not cell.id.endswith("-caption")]
     assert [cell.id for cell, english in zip(back.cells, stored.cells) if cell != english] == []
     assert back == stored
@@ -138,9 +147,11 @@ def test_terms_are_the_glossary_s():
         found = [f"{key}: {other} ({english}: {term})" for other in filter(None, others.split("、"))
                  for key, entry in ENTRIES.items() if other in plain(entry.msgstr)]
         assert found == []
-        assert any(part in entry.msgstr for part in re.split("[（）]", term) if part for entry in ENTRIES.values()), f"{english}: {term} stands nowhere"
+        parts = [part for part in re.split("[（）]", term) if part]
+        assert any(part in entry.msgstr for part in parts for entry in ENTRIES.values()), f"no {term}"
         for other in filter(None, named_once.split("、")):   # but in titles of books
-            where = [key for key, entry in ENTRIES.items() if other in re.sub(r"\[[^]]*\]\(", "", entry.msgstr)]
+            where = [key for key, entry in ENTRIES.items()
+                     if other in re.sub(r"\[[^]]*\]\(", "", entry.msgstr)]
             assert len(where) == 1, f"{other} ({english}: {term}) is to be named once, and stands in {where}"
 
 
@@ -153,19 +164,22 @@ def test_its_page(stored):
     """In its language, with a link to the English one and from there; it loads nothing from anywhere."""
     html = page(read(CHINESE), "zh")
     assert '<html lang="zh-CN">' in html and "<title>识别手写数字的神经网络</title>" in html
-    assert '<a class="other-edition" href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>' in html
+    to_english = 'href="04-feedforward-nn.html" hreflang="en" lang="en">English</a>'
+    assert f'<a class="other-edition" {to_english}' in html
     assert 'href="04-feedforward-nn.zh.html" hreflang="zh" lang="zh">中文版</a>' in page(stored)
     assert loaded(html) == []
     address = "https://example.org/course/"
-    assert f'<meta content="{address}04-feedforward-nn.zh.html" property="og:url"' in page(read(CHINESE), "zh", address)
+    published = page(read(CHINESE), "zh", address)
+    assert f'<meta content="{address}04-feedforward-nn.zh.html" property="og:url"' in published
     description, = re.findall(r'<meta content="([^"]*)" name="description"', html)
     assert description.startswith("PyTorch 入门课程第四部分。") and ". " not in description
 
 
 def test_make_run_writes_both_editions(stored):
-    """The outputs of a run, and its code, with the texts of each edition; papermill may have put a cell of settings in."""
+    """The outputs of a run, and its code, with each edition's texts; papermill may have put settings in."""
     fresh = copy.deepcopy(stored)
-    settings = nbformat.v4.new_code_cell("data_root = 'data/stand-in'", metadata={"tags": ["injected-parameters"]})
+    injected = {"tags": ["injected-parameters"]}
+    settings = nbformat.v4.new_code_cell("data_root = 'data/stand-in'", metadata=injected)
     fresh.cells.insert(4, settings)
     fresh.cells[-2].outputs = [nbformat.v4.new_output("stream", text="a fresh run\n")]
     written = files(fresh)
@@ -175,7 +189,8 @@ def test_make_run_writes_both_editions(stored):
     assert nbformat.reads(english, 4) == fresh and "a fresh run" in html and "识别手写数字的神经网络" in html
     cells = nbformat.reads(chinese_run, 4).cells
     assert cells.pop(4).source == settings.source
-    assert [(cell.source, cell.metadata) for cell in cells] == [(cell.source, cell.metadata) for cell in read(CHINESE).cells]
+    for cell, expected in zip(cells, read(CHINESE).cells, strict=True):
+        assert (cell.source, cell.metadata) == (expected.source, expected.metadata)
 
 
 # The catalogue follows the English notebook
@@ -183,10 +198,11 @@ def test_make_run_writes_both_editions(stored):
 @pytest.fixture
 def small():
     """A notebook of two texts, and its catalogue, complete."""
-    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("One.", id="a"), nbformat.v4.new_markdown_cell("Two.", id="b")])
+    both = [("a", "One.", "一。"), ("b", "Two.", "二。")]
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id=id) for id, text, _ in both])
     catalogue = polib.POFile(wrapwidth=0)
     catalogue.metadata = {"Language": "zh_CN"}
-    catalogue.extend(polib.POEntry(msgctxt=id, msgid=text, msgstr=zh) for id, text, zh in (("a", "One.", "一。"), ("b", "Two.", "二。")))
+    catalogue.extend(polib.POEntry(msgctxt=id, msgid=text, msgstr=zh) for id, text, zh in both)
     return nb, catalogue
 
 
@@ -195,14 +211,16 @@ def test_nothing_changes_if_nothing_changed(small, stored):
     before = str(catalogue)
     assert str(updated(catalogue, texts(nb))) == before
     assert missing(catalogue) == [] and "一。" in built(nb, catalogue)
-    assert str(updated(chinese.load(), texts(stored))) + "\n" == chinese.CATALOGUE.read_text(encoding="utf-8"), "run make zh"
+    whole = f"{updated(chinese.load(), texts(stored))}\n"
+    assert whole == chinese.CATALOGUE.read_text(encoding="utf-8"), "run make zh"
 
 
 def test_a_changed_text_is_marked_and_keeps_its_old_english(small):
     nb, catalogue = small
     nb.cells[0].source = "One!"
     changed = updated(catalogue, texts(nb))
-    assert missing(changed) == ["a (fuzzy)"] and changed[0].previous_msgid == "One." and changed[0].msgstr == "一。"
+    assert missing(changed) == ["a (fuzzy)"]
+    assert changed[0].previous_msgid == "One." and changed[0].msgstr == "一。"
     nb.cells[0].source = "One?!"
     assert updated(changed, texts(nb))[0].previous_msgid == "One."
 
@@ -211,7 +229,8 @@ def test_a_new_text_is_missed_and_a_lost_one_is_kept_aside(small):
     nb, catalogue = small
     nb.cells[0].id = "c"
     changed = updated(catalogue, texts(nb))
-    assert missing(changed) == ["c (missing)"] and [entry.msgctxt for entry in changed if entry.obsolete] == ["a"]
+    assert missing(changed) == ["c (missing)"]
+    assert [entry.msgctxt for entry in changed if entry.obsolete] == ["a"]
     assert "一。" not in built(nb, changed) and "One." in built(nb, changed)
     nb.cells[0].id = "a"
     assert missing(updated(changed, texts(nb))) == ["a (fuzzy)"]
@@ -219,7 +238,8 @@ def test_a_new_text_is_missed_and_a_lost_one_is_kept_aside(small):
 
 @pytest.mark.parametrize("spoil, said", [
     (lambda text: text + '\nmsgctxt "title"\nmsgid "a"\nmsgstr "b"\n', "two entries for title"),
-    (lambda text: text.encode("gb18030"), "in UTF-8"), (lambda text: "<<<<<<< HEAD\n" + text, "catalogue"), (lambda text: None, "catalogue")])
+    (lambda text: text.encode("gb18030"), "in UTF-8"), (lambda text: "<<<<<<< HEAD\n" + text, "catalogue"),
+    (lambda text: None, "catalogue")])
 def test_a_spoilt_catalogue_is_said(tmp_path, monkeypatch, spoil, said):
     """And not written over."""
     path = tmp_path / "a.po"

@@ -1,4 +1,4 @@
-"""Nothing of the user's is lost, and settings of their own don't reach what is executed, checked and stored."""
+"""Nothing of the user's is lost; settings of their own don't reach what is executed, checked and stored."""
 
 import os
 import subprocess
@@ -95,7 +95,7 @@ def test_settings_are_shut_out(code, printed, tmp_path):
     (profile / "ipython_config.py").write_text('get_config().InteractiveShell.ast_node_interactivity = "all"')
     (tmp_path / "matplotlibrc").write_text("font.size: 30")
     own = {"MPLBACKEND": "agg", "PYTHONDEVMODE": "1", "PYTHONOPTIMIZE": "1", "IPYTHONDIR": str(tmp_path),
-           "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+           "MPLCONFIGDIR": str(tmp_path), "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
     start = f"import sys; sys.path[:0] = {[str(ROOT / name) for name in ('tools', 'tests')]}\n"
     done = subprocess.run([sys.executable, "-c", start + code, tmp_path], env=os.environ | own,
                           capture_output=True, text=True)

@@ -76,7 +76,7 @@ def test_what_is_folded_is_folded_everywhere(stored):
 
 
 def test_it_is_as_short_as_it_promises(stored):
-    """A picture in the first eight cells, a training soon, functions to take in at a glance, no line to scroll."""
+    """A picture in the first eight cells, a training soon, functions easy to take in, no line to scroll."""
     unfolded = [cell.source for cell in code_cells(stored) if "jupyter" not in cell.metadata]
     text = "\n".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
     text = re.sub(r"<details>.*?</details>|<!--.*?-->", "", text, flags=re.S)

@@ -13,25 +13,27 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "04-feedforward-nn.ipynb"
 CHINESE = ROOT / "zh" / NOTEBOOK.name
 BUILD = ROOT / "build"
-# The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints and for
-# what differs from run to run.
+# The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints, for
+# what differs from run to run, and for what the reader is asked to guess.
 TAGS = {"parameters", "definition", "result", "varies", "guess"}
 AFTER_THE_CORE = "## 6."
-LOST = ("The cells of {0} have lost their ids, as some programs do when they save a notebook. Nothing was changed. "
-        "The way back is `git checkout {0}`; save your own changes elsewhere first.")
+LOST = ("The cells of {0} have lost their ids, as some programs do when they save a notebook. Nothing was "
+        "changed. The way back is `git checkout {0}`; save your own changes elsewhere first.")
 
 
 def read(path=NOTEBOOK):
-    """A notebook; SystemExit if it is one of ours and its cells have lost their ids, by which everything finds them."""
+    """A notebook; SystemExit if it is one of ours without its cells' ids, by which everything finds them."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
             warnings.simplefilter("error", nbformat.warnings.DuplicateCellId)
             nb = nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, UnicodeDecodeError):
-        sys.exit(f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short? Nothing was changed.")
+        sys.exit(f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short? "
+                 "Nothing was changed.")
     except nbformat.warnings.DuplicateCellId:
-        sys.exit(f"Two cells of {path} have the same id: give one of them another, or make it anew. Nothing was changed.")
+        sys.exit(f"Two cells of {path} have the same id: give one of them another, or make it anew. "
+                 "Nothing was changed.")
     if path in (NOTEBOOK, CHINESE) and not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
         sys.exit(LOST.format(path))
     return nb

@@ -3,8 +3,8 @@
     python tools/chinese.py   brings zh/04-feedforward-nn.po up to date with the English notebook and builds
                               zh/04-feedforward-nn.ipynb from both
 
-The catalogue has an entry for each text: a text cell, the alt text of a picture, the title of a folded cell. An entry
-whose English has changed is marked fuzzy, and keeps its old English beside the new one.
+The catalogue has an entry for each text: a text cell, the alt text of a picture, the title of a folded cell.
+An entry whose English has changed is marked fuzzy, and keeps its old English beside the new one.
 """
 
 import sys
@@ -19,8 +19,9 @@ CATALOGUE = CHINESE.with_suffix(".po")
 
 
 def updated(catalogue, english):
-    """A catalogue with an entry for each English text, in their order; those that lost theirs come last, as obsolete."""
-    old = {entry.msgctxt: entry for entry in sorted(catalogue, key=lambda entry: not entry.obsolete)}   # the live one counts
+    """A catalogue with an entry for each English text, in their order; those without come last, obsolete."""
+    live_last = sorted(catalogue, key=lambda entry: not entry.obsolete)   # the live one counts
+    old = {entry.msgctxt: entry for entry in live_last}
     new = polib.POFile(wrapwidth=0)
     new.metadata, new.header = catalogue.metadata, catalogue.header
     for key, text in english.items():
@@ -49,13 +50,14 @@ def load():
         sys.exit(f"{CATALOGUE} can't be read as a catalogue in UTF-8: {error}. Nothing was changed.")
     live = [entry.msgctxt for entry in catalogue if not entry.obsolete]
     if twice := sorted({key for key in live if live.count(key) > 1}):
-        sys.exit(f"{CATALOGUE} has two entries for {', '.join(twice)}: keep one of each. Nothing was changed.")
+        sys.exit(f"{CATALOGUE} has two entries for {', '.join(twice)}: keep one. Nothing was changed.")
     return catalogue
 
 
 def built(english, catalogue):
     """The Chinese notebook, as the file's text."""
-    return as_text(with_texts(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete}))
+    live = {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete}
+    return as_text(with_texts(english, live))
 
 
 def main():

@@ -69,7 +69,7 @@ def as_lines(outputs, varies):
         for mime, text in sorted(data.items()):
             if mime != "image/png":
                 text = without_base64(EMBEDDED.sub("", str(text)))
-                lines += (words(text) if varies else text).split("\n")
+                lines += (without_numbers(text) if varies else text).split("\n")
     return lines
 
 
@@ -79,8 +79,8 @@ def without_base64(text):
     return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {digest(found)}>", text)
 
 
-def words(text):
-    """A text without what differs from run to run."""
+def without_numbers(text):
+    """A text without what differs from run to run: numbers, devices."""
     return VARIES.sub("#", text)
 
 

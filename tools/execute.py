@@ -1,6 +1,6 @@
 """Execute the notebook. `make run` and `make refresh` call this.
 
-    python tools/execute.py run       execute a copy: build/04-feedforward-nn.ipynb and .html, and the same in Chinese
+    python tools/execute.py run       execute a copy: build/04-feedforward-nn.ipynb, .html; both in Chinese
     python tools/execute.py refresh   execute the notebook in place; what comes out the same stays as it is
 """
 
@@ -32,16 +32,19 @@ from files import replace
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
-# The editions by language: the files of build/ without their suffix, what search engines say behind the subtitle, the link
-# to the other, and what the page says besides.
+# The editions by language: the files of build/ without their suffix, what search engines say behind the
+# subtitle, the link to the other, and what the page says besides.
 EDITIONS = {
-    "en": (NOTEBOOK.stem, ". Build a network with one hidden layer, train it in seconds, look into it, and write digits "
-                          "for it to read.", ("zh", "中文版"), {"language": "en", "contents": "Contents", "guess": "I have a guess: show me",
+    "en": (NOTEBOOK.stem,
+           ". Build a network with one hidden layer, train it in seconds, look into it, "
+           "and write digits for it to read.",
+           ("zh", "中文版"),
+           {"language": "en", "contents": "Contents", "guess": "I have a guess: show me",
             "film": "The last picture of the film. The slider of the field below shows others."}),
     "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
               ("en", "English"), {"language": "zh-CN", "contents": "目录", "guess": "我猜好了，看结果",
             "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
-# The kernel reports what is no danger here: that it listens on this computer without encryption, and that it was stopped.
+# The kernel reports what is no danger here: that it listens without encryption, and that it was stopped.
 QUIET = ["--log-level=CRITICAL"]
 # Settings of Python, Jupyter, IPython and matplotlib that stay: encodings, and folders to write in.
 ALLOWED = ["PYTHONUTF8", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"]
@@ -52,8 +55,8 @@ STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in
 def shut_out():
     """Start the kernels of this process as on a fresh account; nobody watches their progress bars.
 
-    Settings of the user's own may take pictures away (MPLBACKEND), switch assertions off (PYTHONOPTIMIZE), show
-    warnings (PYTHONDEVMODE) or more outputs (IPython's configuration), or bring other packages and kernels in.
+    Settings of the user's own may take pictures away (MPLBACKEND), switch assertions off (PYTHONOPTIMIZE),
+    show warnings (PYTHONDEVMODE) or more outputs (IPython's), or bring other packages and kernels in.
     """
     families = ("PYTHON", "JUPYTER", "IPYTHON", "MPL", "MATPLOTLIB")
     for name in [name for name in os.environ if name.upper().startswith(families) and name not in ALLOWED]:
@@ -72,7 +75,8 @@ def picture(nb, cell_id):
 
 
 # In the text, but not in code: a formula, and the space before a percent sign.
-FORMULA = re.compile(r"```.*?```|`[^`]*`|\\.|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$|(?<=\d)(?P<percent> %)", re.S)
+FORMULA = re.compile(r"```.*?```|`[^`]*`|\\.|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$"
+                     r"|(?<=\d)(?P<percent> %)", re.S)
 
 
 # Names, signs and spaces, which page.css gives no colour: their marks are an eighth of the page.
@@ -80,13 +84,14 @@ PLAIN_CODE = re.compile(r'<span class="(?:n|nn|nb|bp|o|p|w)">([^<]*)</span>')
 
 
 def for_browsers(text):
-    """A Markdown text with its formulas in MathML, which browsers draw by themselves, and percent signs that stay by their number."""
+    """A Markdown text with its formulas in MathML, and percent signs that stay by their number."""
     def written(match):
         if match["percent"]:
             return "\u00a0%"
         tex = match["display"] or match["inline"]
         try:
-            return latex2mathml.converter.convert(tex, display="block" if match["display"] else "inline") if tex else match[0]
+            mode = "block" if match["display"] else "inline"
+            return latex2mathml.converter.convert(tex, display=mode) if tex else match[0]
         except Exception:   # it has its own for each mistake in a formula: the reader sees what was written
             return match[0]
     return FORMULA.sub(written, text)
@@ -106,18 +111,21 @@ def webp(picture):
 
 
 def contents(nb):
-    """The headings of a notebook's sections and their parts: (level, text, anchor), as nbconvert makes them."""
-    text = "\n".join(re.sub(r"(```|~~~).*?\1", "", cell.source, flags=re.S) for cell in nb.cells if cell.cell_type == "markdown")
-    headings = [(len(marks), markdown2html_mistune(line)) for line, marks in re.findall(r"^((##+) .+)$", text, re.M)]
-    return [(level, unescape(re.sub("<[^>]+>", "", html)).strip("¶\n"), unescape(re.search(' id="([^"]*)"', html)[1]))
+    """The headings of a notebook's sections and parts: (level, text, anchor), as nbconvert makes them."""
+    markdown = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"(```|~~~).*?\1", "", markdown, flags=re.S)
+    headings = [(len(marks), markdown2html_mistune(line))
+                for line, marks in re.findall(r"^((##+) .+)$", prose, re.M)]
+    return [(level, unescape(re.sub("<[^>]+>", "", html)).strip("¶\n"),
+             unescape(re.search(' id="([^"]*)"', html)[1]))
             for level, html in headings]
 
 
 def page(nb, language="en", address=None):
-    """A notebook as an HTML page that needs no other file and no network; it links to the other edition beside it.
+    """A notebook as an HTML page that needs no other file and no network, linked to the other edition.
 
-    The film stands still: its place is taken by the slider of the field. `address` is where the page's folder will be
-    published, together with the film: those who share a link need it.
+    The film stands still: its place is taken by the slider of the field. `address` is where the page's folder
+    will be published, together with the film: those who share a link need it.
     """
     title, description = re.match(r"#* *(.*)\s*(?:\*(.*)\*)?", nb.cells[0].source).groups(default="")
     nb = copy.deepcopy(nb)
@@ -132,9 +140,9 @@ def page(nb, language="en", address=None):
                 output.data["image/png"] = webp(output.data["image/png"])
     exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
     name, told, (other, its_name), words = EDITIONS[language]
-    resources = {"metadata": {"name": title}, "description": description + told, "address": address, "file": f"{name}.html",
-                 "share_picture": FILM.name, "other": (f"{EDITIONS[other][0]}.html", other, its_name), "words": words,
-                 "contents": contents(nb)}
+    resources = {"metadata": {"name": title}, "description": description + told, "address": address,
+                 "file": f"{name}.html", "share_picture": FILM.name, "contents": contents(nb), "words": words,
+                 "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
     html = exporter.from_notebook_node(nb, resources)[0]
     return PLAIN_CODE.sub(r"\1", html)
 
@@ -187,8 +195,9 @@ def executed(nb, before_it="", folder=ROOT):
     """
     fresh = copy.deepcopy(nb)
     fresh.cells.append(nbformat.v4.new_code_cell())   # for what we ask; nbclient needs a place for it
-    client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3", timeout=600,
-                            resources={"metadata": {"path": folder}}, extra_arguments=QUIET)
+    client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, timeout=600,
+                            kernel_name="python3", extra_arguments=QUIET,
+                            resources={"metadata": {"path": folder}})
 
     def ask(code):
         fresh.cells[-1].source = code
@@ -199,14 +208,14 @@ def executed(nb, before_it="", folder=ROOT):
         for i, cell in enumerate(fresh.cells[:-1]):
             client.execute_cell(cell, i)
             if "drawn" in cell.metadata:
-                printed, = ask("__import__('timing_pictures').print_words()")
+                printed, = ask("__import__('timing_pictures').print_titles()")
                 cell.metadata.drawn["words"] = json.loads(printed.text)
     fresh.cells.pop()
     return fresh
 
 
 def refreshed(stored, fresh):
-    """A freshly executed notebook, in which a cell whose outputs are the same keeps the stored ones. Prints the others.
+    """A freshly executed notebook; cells whose outputs are the same keep the stored ones. Prints the others.
 
     But if any cell's are not, what varies (durations) is taken from the fresh run in every cell, so that the
     figures of one run stand together.
@@ -225,11 +234,12 @@ def refreshed(stored, fresh):
 
 
 def refresh():
-    """Execute the notebook in place; put the film that it draws beside README, and its last frame into the first cell."""
+    """Execute the notebook in place; put the film that it draws beside README, its last frame at the top."""
     before, stored = NOTEBOOK.read_bytes(), read()
     nb = refreshed(stored, executed(stored))
     if NOTEBOOK.read_bytes() != before:
-        sys.exit("The notebook was changed while it was executed: nothing is written. Save it, and run this again.")
+        sys.exit("The notebook was changed while it was executed: nothing is written. "
+                 "Save it, and run this again.")
     film = picture(nb, "hidden-units")
     nb.cells[0].attachments = {FILM.name: {"image/png": base64.b64encode(still(film)).decode()}}
     replace(NOTEBOOK, as_text(nb))
@@ -237,7 +247,7 @@ def refresh():
 
 
 def unless_stopped(work):
-    """Do it. Ctrl-C ends it with one line: in the main thread, where it would reach Jupyter's client, it ends with forty."""
+    """Do it. Ctrl-C ends it with one line; in the main thread, Jupyter's client would make it forty."""
     worker = concurrent.futures.ThreadPoolExecutor(1).submit(work)
     try:
         while concurrent.futures.wait([worker], timeout=0.2).not_done:

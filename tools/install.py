@@ -3,8 +3,8 @@
     python tools/install.py           requirements.txt
     python tools/install.py --tests   and tests/requirements.txt
 
-The exact version of every package is in tests/constraints.txt. What is installed already stays. An environment
-that can't be used, because its Python is gone or is another than the packages are for, is made anew.
+The exact version of every package is in tests/constraints.txt. What is installed stays. An environment that
+can't be used, because its Python is gone or is another than the packages are for, is made anew.
 """
 # Python 3.6 and newer must be able to read this file, to say that they are too old.
 
@@ -25,15 +25,17 @@ LISTS = [ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt"]
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 
 
-def fault(version=sys.version_info[:2], system=platform.system(), machine=platform.machine(), macos=platform.mac_ver()[0]):
+def fault(version=sys.version_info[:2], system=platform.system(), machine=platform.machine(),
+          macos=platform.mac_ver()[0]):
     """Why the pinned packages can't be had for a Python on a system, in a sentence; None if they can."""
     if not (3, 11) <= version <= (3, 14):
-        why = "Python 3.11 or newer is needed" if version < (3, 11) else "the pinned numpy has no wheel for it yet"
+        too_old = version < (3, 11)
+        why = "Python 3.11 or newer is needed" if too_old else "the pinned numpy has no wheel for it yet"
         return (f"This is Python {version[0]}.{version[1]}: {why}. Name one from 3.11 to 3.14: "
                 "make PYTHON=python3.13 run, or python3.13 tools/install.py")
     if system == "Darwin" and machine != "arm64":
-        return ("The pinned torch has no wheel for Macs with Intel processors, nor for a Python made for them. "
-                "Run the notebook on a site such as Colab, which README names.")
+        return ("The pinned torch has no wheel for Macs with Intel processors, nor for Pythons made "
+                "for them. Run the notebook on a site such as Colab, which README names.")
     if system == "Darwin" and int(macos.split(".")[0]) < 14:
         return f"The pinned torch has wheels for macOS 14 and newer; this is {macos}."
     return None
@@ -55,35 +57,39 @@ def arguments(lists):
             *(argument for path in lists for argument in ("--requirement", str(path)))]
 
 
-# pip's settings that people need. Others may put packages elsewhere, or nowhere: what is installed here is ours to say.
-ALLOWED = ["index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert", "client-cert", "cache-dir",
-           "no-cache-dir", "timeout", "default-timeout", "retries", "keyring-provider", "prefer-binary"]
+# pip's settings that people need. Others may put packages elsewhere, or nowhere.
+ALLOWED = ["index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert",
+           "client-cert", "cache-dir", "no-cache-dir", "timeout", "default-timeout", "retries",
+           "keyring-provider", "prefer-binary"]
 
 
 def environment():
-    """The environment for pip: of its settings, in variables and in its files, only those that are allowed."""
-    env = {name: value for name, value in os.environ.items() if not name.upper().startswith("PIP_") and name != "PYTHONPATH"}
+    """The environment for pip: of its settings, in variables and in its files, only the allowed ones."""
+    env = {name: value for name, value in os.environ.items()
+           if not name.upper().startswith("PIP_") and name != "PYTHONPATH"}
     own_file = {name: value for name, value in os.environ.items() if name == "PIP_CONFIG_FILE"}
-    listed = subprocess.run([str(PYTHON), "-m", "pip", "config", "list", "--disable-pip-version-check"], stdout=subprocess.PIPE,
+    listed = subprocess.run([str(PYTHON), "-m", "pip", "config", "list", "--disable-pip-version-check"],
+                            stdout=subprocess.PIPE,
                             text=True, env=dict(env, **own_file)).stdout
     env["PIP_CONFIG_FILE"] = os.devnull
     for key, _, value in (line.partition("=") for line in listed.splitlines()):   # section.name='value'
         section, _, name = key.partition(".")
         if section in ("global", "install") and name in ALLOWED:
             env["PIP_" + name.upper().replace("-", "_")] = ast.literal_eval(value)
-    for name in ("PIP_" + name.upper().replace("-", "_") for name in ALLOWED):   # what variables say stands above the files
+    for name in ("PIP_" + name.upper().replace("-", "_") for name in ALLOWED):   # variables stand above files
         if name in os.environ:
             env[name] = os.environ[name]
     return env
 
 
 def missing(lists, env):
-    """The packages of these lists that .venv doesn't have, in an environment without those of other places."""
+    """The packages of these lists that .venv doesn't have, by itself."""
     names = [re.split(r"[^\w.-]", line)[0] for path in lists for line in path.read_text().splitlines()
              if line.strip() and line[0] not in "#-"]
     ask = ("import importlib.metadata as m, sys\n"
            "print(*[name for name in sys.argv[1:] if not list(m.distributions(name=name))])")
-    return subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True, env=env).stdout.split()
+    found = subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True, env=env)
+    return found.stdout.split()
 
 
 def install(lists):
@@ -105,7 +111,8 @@ def install(lists):
         if VENV.is_symlink():
             VENV.unlink()   # what it leads to is somebody's
         elif VENV.is_dir() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").exists():
-            print("The folder .venv holds something else than Python's packages. Move it elsewhere, and run this again.",
+            print("The folder .venv holds something else than Python's packages. "
+                  "Move it elsewhere, and run this again.",
                   file=sys.stderr)
             return 1
         elif VENV.exists():

@@ -1,4 +1,6 @@
-"""Write tests/constraints.txt: the exact version of every package, for every system. It needs uv (pip install uv).
+"""Write tests/constraints.txt: the exact version of every package, for every system.
+
+It needs uv (pip install uv).
 
     python tools/pins.py            for the versions that requirements.txt and tests/requirements.txt name
     python tools/pins.py --newest   for the newest, which are written there as well
@@ -40,7 +42,7 @@ def texts():
 
 
 def repin(paths):
-    """Put the versions of the constraints into lists. Of those that differ by Python, the oldest Python's comes first."""
+    """Put the constraints' versions into lists. Of those that differ by Python, the oldest's comes first."""
     found = re.findall(r"^([\w.-]+)==([^\s;]+)", CONSTRAINTS.read_text(encoding="utf-8"), re.M)
     for path in paths:
         replace(path, repinned(path.read_text(encoding="utf-8"), dict(reversed(found))))

@@ -10,11 +10,11 @@ import tokenize
 import nbformat
 
 TITLE = "# @title "   # what a folded cell begins with
-FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell and the variable with the words of the field to write in
+FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell, and its variable, with the field's words
 
 
 def strings(tree):
-    """The nodes of a cell's strings that only readers need: docstrings, sentences of errors, the field's words."""
+    """The nodes of a cell's strings for readers alone: docstrings, sentences of errors, the field's words."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
             yield node.body[0].value
@@ -27,23 +27,24 @@ def strings(tree):
                         if isinstance(each, ast.Constant) and any(map(str.isalpha, each.value)))
 
 
-def words(source):
+def spans(source):
     """Where in a cell's code its comments and those strings stand: [(start, end)].
 
     Shapes (`# [batch, 784]`) are left out, and so is the title.
     """
     lines = source.splitlines(keepends=True)
 
-    def place(line, column):
+    def offset(line, column):
         return sum(map(len, lines[:line - 1])) + column
 
-    def place_in_bytes(line, column):
-        return place(line, len(lines[line - 1].encode()[:column].decode()))
+    def offset_in_bytes(line, column):
+        return offset(line, len(lines[line - 1].encode()[:column].decode()))
 
     comments = [token for token in tokenize.generate_tokens(io.StringIO(source).readline)
                 if token.type == tokenize.COMMENT and not re.match(rf"{TITLE}|# \[[^]]*\]$", token.string)]
-    return sorted([(place(*token.start), place(*token.end)) for token in comments]
-                  + [(place_in_bytes(node.lineno, node.col_offset), place_in_bytes(node.end_lineno, node.end_col_offset))
+    return sorted([(offset(*token.start), offset(*token.end)) for token in comments]
+                  + [(offset_in_bytes(node.lineno, node.col_offset),
+                      offset_in_bytes(node.end_lineno, node.end_col_offset))
                      for node in strings(ast.parse(source))])
 
 
@@ -56,7 +57,7 @@ def texts(nb):
             continue
         if cell.source.startswith(TITLE):
             found[f"{cell.id}: title"] = cell.source.split("\n")[0].removeprefix(TITLE)
-        for i, (start, end) in enumerate(words(cell.source), 1):
+        for i, (start, end) in enumerate(spans(cell.source), 1):
             found[f"{cell.id}: words {i}"] = cell.source[start:end]
         if "alt" in cell.metadata:
             found[f"{cell.id}: alt"] = found[f"{cell.id}-caption"] = cell.metadata.alt
@@ -74,7 +75,7 @@ def with_texts(nb, others):
         if cell.cell_type == "markdown":
             cell.source = others.get(cell.id) or cell.source
             continue
-        for i, (start, end) in reversed([*enumerate(words(cell.source), 1)]):
+        for i, (start, end) in reversed([*enumerate(spans(cell.source), 1)]):
             if other := others.get(f"{cell.id}: words {i}"):
                 cell.source = cell.source[:start] + other + cell.source[end:]
         if title := others.get(f"{cell.id}: title"):
@@ -83,7 +84,8 @@ def with_texts(nb, others):
             cell.metadata.alt = alt
         caption = f"{cell.id}-caption"
         if others.get(caption) and all(each.id != caption for each in nb.cells):
-            nb.cells.insert(nb.cells.index(cell) + 1, nbformat.v4.new_markdown_cell(others[caption], id=caption))
+            below = nbformat.v4.new_markdown_cell(others[caption], id=caption)
+            nb.cells.insert(nb.cells.index(cell) + 1, below)
     new_words = field_words(nb)
     for cell in nb.cells:
         for output in cell.get("outputs", []):

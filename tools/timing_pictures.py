@@ -29,7 +29,7 @@ def start():
     Figure._repr_pretty_ = look   # IPython calls it when it shows a figure
 
 
-def words(figure):
+def titles(figure):
     """Titles and names of axes."""
     found = [figure.get_suptitle()]
     for ax in figure.axes:
@@ -37,8 +37,8 @@ def words(figure):
     return [word for word in found if word]
 
 
-def print_words():
-    print(json.dumps(words(shown[0])))
+def print_titles():
+    print(json.dumps(titles(shown[0])))
 
 
 def print_faults(expected, names):
@@ -47,8 +47,8 @@ def print_faults(expected, names):
     `expected` is the cell's metadata, `names` the notebook's variables.
     """
     figure, = shown
-    if words(figure) != expected["words"]:
-        print(f"its words are {words(figure)}, stored are {expected['words']}")
+    if titles(figure) != expected["words"]:
+        print(f"its words are {titles(figure)}, stored are {expected['words']}")
     if any(ax.collections or ax.containers or ax.images or ax.patches for ax in figure.axes):
         print("it has more than lines, and only lines can be compared with the run")
     lines = [line for ax in figure.axes for line in ax.lines]
