@@ -4,6 +4,7 @@ import base64
 import copy
 import io
 import re
+from collections import defaultdict
 
 import matplotlib
 import nbformat
@@ -13,12 +14,13 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
+import answers
 import cells
 import check_notebook
 import compare
 from cells import NOTEBOOK, ROOT
-from execute import executed, refreshed
 from compare import difference, in_words, same_picture, without_numbers
+from execute import executed, refreshed
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -28,6 +30,7 @@ plt.title("Times")
 plt.ylabel("seconds")
 plt.show()"""
 DRAWN = {"series": [["line", "x", "seconds"], ["GPU", "[]", "[]"]], "words": ["Times", "seconds"]}
+ANSWER = "<details><summary>Answer</summary>\n\n```python\nm = n\nprint(m)\n```\n\n</details>"
 CELLS = [
     new_markdown_cell("So n is 1.00<!-- = n -->.", id="title"),
     new_code_cell("n = 1", id="parameters", metadata={"holds": ["n == 1"]}),
@@ -36,6 +39,7 @@ CELLS = [
     new_code_cell("{'a': 1}", id="value"),
     new_code_cell(PLOT, id="plot"),
     new_code_cell(TIMES, id="times", metadata={"tags": ["varies"], "drawn": DRAWN}),
+    new_markdown_cell(ANSWER, id="exercise-one", metadata={"any_seed": {"It is one.": "m == 1"}}),
 ]
 
 
@@ -59,6 +63,7 @@ def check(pytester, monkeypatch):
     monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
     monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
     monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
+    monkeypatch.setattr(answers, "CHECKS", defaultdict(lambda: ["'1' in printed"]))
     for module in (cells, check_notebook):
         monkeypatch.setattr(module, "NOTEBOOK", path)
     chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
@@ -100,7 +105,8 @@ CHANGES = [
      "+[stream: stderr]\n+oops"),
     ("parameters", code("n = 1", "n = 1 / 0"), "ZeroDivisionError"),
     ("parameters", lambda cell: cell.metadata.update(holds=["n == 1", "n == 2"]), "this must hold: n == 2"),
-    ("plot", code("3]", "3.05]"), "+picture in build/plot-6-0-fresh.png"),
+    ("parameters", lambda cell: cell.metadata.update(holds=["m"]), "this must hold: m is NameError"),
+    ("plot", code("3]", "3.05]"), "+picture in build/plot-7-0-fresh.png"),
     ("plot", without_picture, "+[display_data: image/png, text/plain]"),
     ("plot", code(PLOT, "pass"), "-[display_data: image/png, text/plain]"),
     ("plot", swapped, "+[display_data: image/png, text/plain]"),
@@ -116,6 +122,10 @@ CHANGES = [
     ("times", code("x, seconds,", "x, [1, 2],"), "is not 'line' from x and seconds"),
     ("times", code("plt.show()", "plt.show(); plt.plot([1])"), "+[display_data: image/png, text/plain]"),
     ("times", code("plt.show()", ""), "[execute_result"),
+    # Answers to exercises
+    ("exercise-one", code("print(m)", ""), "'1' in printed is 0.0"),
+    ("exercise-one", code("m = n", "m = 10"), "m == 1 is 0.0. The answer printed:\n10"),
+    ("exercise-one", code("m = n", "m = n / 0"), "ZeroDivisionError"),
     # Figures in the text
     ("title", code("1.00", "1.01"), "the run gives 1, but the text says: So n is 1.01"),
     ("title", code("= n", "= nothing"), "nothing can't be evaluated"),
@@ -137,7 +147,8 @@ def test_every_change_is_noticed(check, pytester, nb):
     class Listener:
         def pytest_runtest_logreport(self, report):
             if report.when == "call":
-                name = report.nodeid.split("::", 1)[1].removeprefix("figure in ").split(":")[0]
+                name = report.nodeid.split("::", 1)[1].split(":")[0]
+                name = name.removeprefix("figure in ").removeprefix("answer to ")
                 reports[name] = report
 
     check(nb, plugins=[Listener()])
@@ -146,7 +157,7 @@ def test_every_change_is_noticed(check, pytester, nb):
         said = report.longreprtext
         assert report.passed if saying is None else report.failed and saying in said, said
     assert {*reports} == {*by_id} and all(report.passed for report in reports.values())
-    with Image.open(pytester.path / "build" / "plot-6-0-difference.png") as image:
+    with Image.open(pytester.path / "build" / "plot-7-0-difference.png") as image:
         assert 0 < np.asarray(image).mean() < 0.1
 
 
@@ -184,7 +195,7 @@ def test_a_notebook_that_would_not_be_checked_in_full_is_refused(check, nb, chan
 def test_no_option_lets_less_be_compared(check, nb, options):
     printed("accuracy 0.9653\n")(nb.cells[2])
     status, said = check(nb, *options)
-    assert status == 1 and "2 failed, 6 passed" in said and "-accuracy 0.9653\n" in said, said
+    assert status == 1 and "2 failed, 7 passed" in said and "-accuracy 0.9653\n" in said, said
 
 
 def test_a_dead_kernel_is_noticed_at_once(check, nb):
