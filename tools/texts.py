@@ -10,6 +10,7 @@ import tokenize
 import nbformat
 
 TITLE = "# @title "   # what a folded cell begins with
+SCRIPT_COMMENT = "(?<=   )// .+"   # and not Python's division
 FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell and the variable with the words of the field to write in
 
 
@@ -28,7 +29,7 @@ def strings(tree):
 
 
 def words(source):
-    """Where in a cell's code its comments and those strings stand: [(start, end)].
+    """Where in a cell's code its comments and those strings stand, and the comments of a script in it: [(start, end)].
 
     Shapes (`# [batch, 784]`) are left out, and so is the title.
     """
@@ -44,7 +45,8 @@ def words(source):
                 if token.type == tokenize.COMMENT and not re.match(rf"{TITLE}|# \[[^]]*\]$", token.string)]
     return sorted([(place(*token.start), place(*token.end)) for token in comments]
                   + [(place_in_bytes(node.lineno, node.col_offset), place_in_bytes(node.end_lineno, node.end_col_offset))
-                     for node in strings(ast.parse(source))])
+                     for node in strings(ast.parse(source))]
+                  + [match.span() for match in re.finditer(SCRIPT_COMMENT, source)])
 
 
 def texts(nb):
@@ -69,7 +71,7 @@ def with_texts(nb, others):
     Its pictures get a text cell with a caption below them, where there is a text for it.
     """
     nb = copy.deepcopy(nb)
-    old_words = field_words(nb)
+    old_words, old_comments = field_words(nb)
     for cell in [*nb.cells]:
         if cell.cell_type == "markdown":
             cell.source = others.get(cell.id) or cell.source
@@ -84,13 +86,14 @@ def with_texts(nb, others):
         caption = f"{cell.id}-caption"
         if others.get(caption) and all(each.id != caption for each in nb.cells):
             nb.cells.insert(nb.cells.index(cell) + 1, nbformat.v4.new_markdown_cell(others[caption], id=caption))
-    new_words = field_words(nb)
+    new_words, new_comments = field_words(nb)
+    without_scripts = [(old_words[key], new_words[key]) for key in ("live", "alt", "still") if old_words]
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            if old_words and "text/html" in output.get("data", {}):
+            if "text/html" in output.get("data", {}):
                 html = output.data["text/html"].replace(in_script(old_words), in_script(new_words))
-                for key in ("live", "alt", "still"):   # what stands there without scripts
-                    html = html.replace(old_words[key], new_words[key])
+                for old, new in [*without_scripts, *zip(old_comments, new_comments)]:
+                    html = html.replace(old, new)
                 output.data["text/html"] = html
     return nb
 
@@ -101,8 +104,10 @@ def in_script(words_of_the_field):
 
 
 def field_words(nb):
-    """The words of the field to write in, as its cell defines them; None in a notebook without it."""
+    """The words of the field to write in, as its cell defines them, and its script's comments; none without the cell."""
     for cell in nb.cells:
         if cell.id == FIELD:
             return next(ast.literal_eval(node.value) for node in ast.parse(cell.source).body
-                        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS)
+                        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS), \
+                re.findall(SCRIPT_COMMENT, cell.source)
+    return {}, []
