@@ -28,8 +28,8 @@ from compare import difference, png
 surroundings.shut_out()
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
-NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, and run this "
-                "again.")
+NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
+                "and run this again.")
 ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
              "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
              "them. Before a release: `make matrix` and `make mutants`.")
