@@ -26,6 +26,8 @@ from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 from compare import difference, png
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
+NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
+                "and run this again.")
 ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
              "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
              "them. Before a release: `make matrix` and `make mutants`.")
@@ -199,3 +201,13 @@ def pytest_terminal_summary(terminalreporter, config):
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.section("Not all is checked here")
         terminalreporter.line(ELSEWHERE)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session):
+    """What was skipped for want of MNIST is said last, below pytest's own counts."""
+    result = yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")   # a worker of xdist has none
+    if reporter and any(NO_MNIST in str(report.longrepr) for report in reporter.stats.get("skipped", [])):
+        reporter.write_line(NOT_COMPARED, red=True, bold=True)
+    return result

@@ -1,6 +1,6 @@
 """The strict check on every kind of run that this machine can do. `make matrix` calls this.
 
-    python tests/matrix.py          every row of matrix.toml; writes the table in tests/README.md
+    python tests/matrix.py          every row of matrix.toml; writes the table in tests/RESULTS.md
     python tests/matrix.py NAME …   the rows of these names
 
 Each row checks a copy of the project in a folder of its own, under build/matrix. Other versions of Python and
@@ -89,7 +89,7 @@ def main(names):
                 print(outcomes[name], name, said, flush=True)
     if not names:
         gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-        write_part(ROOT / "tests" / "README.md", "matrix", [
+        write_part(ROOT / "tests" / "RESULTS.md", "matrix", [
             f"On {datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processor cores, "
             f"GPU: {gpu}.", "",
             "| run | result |", "|---|---|", *(f"| {name} | {outcomes[name]} |" for name in ROWS), "",

@@ -1,7 +1,7 @@
 """Change the notebook's code in small ways, one at a time: does a check notice? `make mutants` calls this.
 
     python tests/mutants.py           every mutant, on the whole notebook; goes on where it was stopped,
-                                      as long as no check has changed; writes tests/README.md
+                                      as long as no check has changed; writes tests/RESULTS.md
     python tests/mutants.py sample    five of them, on the core: what `make everywhere` runs
 
 mutants.toml has the changes by hand. cosmic-ray makes the others, but can't run them: it knows modules, not
@@ -143,7 +143,7 @@ def main(sample):
     if not sample:
         noticed = collections.Counter(done[each.name()].split("::")[0] for each in todo if each not in gaps)
         n_by_hand = sum(mutant.made_by == "by hand" for mutant in todo)
-        write_part(ROOT / "tests" / "README.md", "mutants", [
+        write_part(ROOT / "tests" / "RESULTS.md", "mutants", [
             f"On {datetime.date.today()}: {len(todo)} mutants, {n_by_hand} of them by hand and the others a "
             f"random choice of cosmic-ray's. **{summary}**", "",
             "| first noticed by | mutants |", "|---|---|",

@@ -1,6 +1,6 @@
 """Run the notebook from several seeds: does what its text says in general hold? `make seeds` calls this.
 
-    python tests/seeds.py            seeds 1 to 6; writes the table of tests/README.md
+    python tests/seeds.py            seeds 1 to 6; writes the table of tests/RESULTS.md
     python tests/seeds.py 7 8 9      these seeds; only prints
 
 A text cell has its findings in its metadata, {"any_seed": {what the text says: an expression}}: Python in the
@@ -83,7 +83,7 @@ def main(seeds):
         lines.append(f"| {said} | {sum(held)} of {len(held)} | {figures} |")
     print(*lines, sep="\n")
     if not seeds:
-        write_part(ROOT / "tests" / "README.md", "seeds", [
+        write_part(ROOT / "tests" / "RESULTS.md", "seeds", [
             f"On {datetime.date.today()}, seeds 1 to 6: {len(findings) - n_failed} of {len(findings)} "
             "findings hold in every run.", "", *lines])
     sys.exit(n_failed > 0)

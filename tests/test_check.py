@@ -204,6 +204,12 @@ def test_a_dead_kernel_is_noticed_at_once(check, nb):
     assert status == 1 and "the kernel died" in said, said
 
 
+def test_without_mnist_the_last_line_says_that_nothing_was_compared(check, nb, monkeypatch):
+    monkeypatch.setattr(check_notebook, "has_mnist", lambda: False)
+    status, said = check(nb)
+    assert status == 0 and said.strip().splitlines()[-1].startswith("THE DIGITS WERE NOT COMPARED"), said
+
+
 # What is the same
 
 def drawn(y=3.0, title="title"):

@@ -10,6 +10,7 @@ import tokenize
 import nbformat
 
 TITLE = "# @title "   # what a folded cell begins with
+SCRIPT_COMMENT = "(?<=   )// .+"   # and not Python's division
 FIELD, FIELD_WORDS = "digit-field", "FIELD_WORDS"   # the cell, and its variable, with the field's words
 
 
@@ -28,7 +29,7 @@ def strings(tree):
 
 
 def spans(source):
-    """Where in a cell's code its comments and those strings stand: [(start, end)].
+    """Where in a cell's code its comments, a script's comments and those strings stand: [(start, end)].
 
     Shapes (`# [batch, 784]`) are left out, and so is the title.
     """
@@ -45,7 +46,8 @@ def spans(source):
     return sorted([(offset(*token.start), offset(*token.end)) for token in comments]
                   + [(offset_in_bytes(node.lineno, node.col_offset),
                       offset_in_bytes(node.end_lineno, node.end_col_offset))
-                     for node in strings(ast.parse(source))])
+                     for node in strings(ast.parse(source))]
+                  + [match.span() for match in re.finditer(SCRIPT_COMMENT, source)])
 
 
 def texts(nb):
@@ -70,7 +72,7 @@ def with_texts(nb, others):
     Its pictures get a text cell with a caption below them, where there is a text for it.
     """
     nb = copy.deepcopy(nb)
-    old_words = field_words(nb)
+    old_words, old_comments = field_words(nb)
     for cell in [*nb.cells]:
         if cell.cell_type == "markdown":
             cell.source = others.get(cell.id) or cell.source
@@ -86,13 +88,14 @@ def with_texts(nb, others):
         if others.get(caption) and all(each.id != caption for each in nb.cells):
             below = nbformat.v4.new_markdown_cell(others[caption], id=caption)
             nb.cells.insert(nb.cells.index(cell) + 1, below)
-    new_words = field_words(nb)
+    new_words, new_comments = field_words(nb)
+    without_scripts = [(old_words[key], new_words[key]) for key in ("live", "alt", "still") if old_words]
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            if old_words and "text/html" in output.get("data", {}):
+            if "text/html" in output.get("data", {}):
                 html = output.data["text/html"].replace(in_script(old_words), in_script(new_words))
-                for key in ("live", "alt", "still"):   # what stands there without scripts
-                    html = html.replace(old_words[key], new_words[key])
+                for old, new in [*without_scripts, *zip(old_comments, new_comments)]:
+                    html = html.replace(old, new)
                 output.data["text/html"] = html
     return nb
 
@@ -103,8 +106,10 @@ def in_script(words_of_the_field):
 
 
 def field_words(nb):
-    """The words of the field to write in, as its cell defines them; None in a notebook without it."""
+    """The words of the field to write in, as its cell defines them, and its script's comments."""
     for cell in nb.cells:
         if cell.id == FIELD:
             return next(ast.literal_eval(node.value) for node in ast.parse(cell.source).body
-                        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS)
+                        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == FIELD_WORDS), \
+                re.findall(SCRIPT_COMMENT, cell.source)
+    return {}, []
