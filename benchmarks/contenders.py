@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from cells import ROOT, definitions
+from notebook_file import ROOT, definitions
 
 RATES = [0.5] * 5 + [0.1] * 5   # the learning rate of each epoch
 

@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-from cells import ROOT
 from files import write_part
+from notebook_file import ROOT
 
 HERE = ROOT / "benchmarks"
 RESULTS = HERE / "results.json"

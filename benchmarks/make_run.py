@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from cells import BUILD, NOTEBOOK, ROOT, code_cells, core, read
+from notebook_file import BUILD, NOTEBOOK, ROOT, code_cells, core, read
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 

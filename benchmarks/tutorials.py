@@ -20,8 +20,8 @@ import nbformat
 from nbclient import NotebookClient
 
 from draw import HERE, ROOT, table
-from cells import NOTEBOOK, code_cells
 from files import replace, write_part
+from notebook_file import NOTEBOOK, code_cells
 
 # name: (file, end of the cell that trains its first model, its accuracy as an expression, of which images)
 TUTORIALS = {

@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import SubsetRandomSampler
 
 sys.path.append(str(Path(__file__).parent.parent / "tools"))
-from cells import ROOT, definitions
+from notebook_file import ROOT, definitions
 
 # The notebook's settings and functions.
 nb = types.SimpleNamespace(**definitions())

@@ -22,8 +22,8 @@ import answers
 import execute   # noqa: F401 - the user's own settings stay out from here on
 import figures
 import timing_pictures
-from cells import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 from compare import difference, png
+from notebook_file import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
 NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "

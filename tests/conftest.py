@@ -5,8 +5,8 @@ from unittest import mock
 
 import pytest
 
-from cells import ROOT, code_cells, read
 from compare import difference
+from notebook_file import ROOT, code_cells, read
 from torch_settings import kept
 
 

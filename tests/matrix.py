@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
 import torch
 
-from cells import BUILD, ROOT, read
-from install import CONSTRAINTS, LISTS
 from files import write_part
+from install import CONSTRAINTS, LISTS
+from notebook_file import BUILD, ROOT, read
 from sandbox import copy_project, run_pytest
 
 MATRIX = BUILD / "matrix"

@@ -30,8 +30,8 @@ import cosmic_ray.plugins
 from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
 
-from cells import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read
 from files import replace, write_part
+from notebook_file import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read
 from sandbox import copy_project, run_pytest
 
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))

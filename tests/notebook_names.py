@@ -5,7 +5,7 @@ Each says that it comes from this module, where a worker process finds it when i
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cells import definitions
+from notebook_file import definitions
 
 NAMES = definitions()
 for value in NAMES.values():

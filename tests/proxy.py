@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cells import ROOT
+from notebook_file import ROOT
 
 RAW = ROOT / "data" / "MNIST" / "raw"
 

@@ -7,7 +7,7 @@ import sys
 
 import nbformat
 
-from cells import NOTEBOOK, ROOT, core
+from notebook_file import NOTEBOOK, ROOT, core
 
 
 def copy_project(folder):

@@ -24,9 +24,9 @@ from nbformat.v4 import new_code_cell
 
 import answers
 import figures
-from cells import ROOT, read
 from execute import executed
 from files import write_part
+from notebook_file import ROOT, read
 
 
 def sides(expression):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cells import core
 from execute import executed
+from notebook_file import core
 from pretended_accelerator import REGISTER
 
 

@@ -15,12 +15,12 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 import answers
-import cells
 import check_notebook
 import compare
-from cells import NOTEBOOK, ROOT
+import notebook_file
 from compare import difference, in_words, same_picture, without_numbers
 from execute import executed, refreshed
+from notebook_file import NOTEBOOK, ROOT
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -64,7 +64,7 @@ def check(pytester, monkeypatch):
     monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
     monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
     monkeypatch.setattr(answers, "CHECKS", defaultdict(lambda: ["'1' in printed"]))
-    for module in (cells, check_notebook):
+    for module in (notebook_file, check_notebook):
         monkeypatch.setattr(module, "NOTEBOOK", path)
     chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
     nbformat.write(chinese, chinese_path)
@@ -141,7 +141,7 @@ def test_every_change_is_noticed(check, pytester, nb):
             nb.cells.append(copy.deepcopy(by_id[cell_id]))
             nb.cells[-1].id = f"{cell_id}-{i}"
             change(nb.cells[-1])
-    for i, cell in enumerate(cells.code_cells(nb)):
+    for i, cell in enumerate(notebook_file.code_cells(nb)):
         cell.execution_count = i + 1
 
     class Listener:

@@ -13,10 +13,10 @@ import polib
 import pytest
 
 import chinese
-from cells import CHINESE, ROOT, read
 from chinese import built, missing, updated
 from execute import files, page
 from figures import COMMENT, unreadable_comments, untied_figures
+from notebook_file import CHINESE, ROOT, read
 from test_notebook_file import loaded
 from texts import spans, texts, with_texts
 

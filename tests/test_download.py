@@ -5,8 +5,8 @@ from unittest import mock
 
 import pytest
 
-from cells import before
 from execute import executed
+from notebook_file import before
 from proxy import RAW, behind, proxy  # noqa: F401  (a fixture)
 
 

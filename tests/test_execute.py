@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import execute
-from cells import ROOT
 from files import replace, write_part
+from notebook_file import ROOT
 
 OUTPUTS = """
 from execute import executed

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from answers import CHECKS, FOLDED, answer
-from cells import read
+from notebook_file import read
 
 EXERCISES = {cell.id: cell.source.split("**Questions**")[0] for cell in read().cells
              if cell.id.startswith("exercise-")}

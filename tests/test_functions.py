@@ -25,7 +25,7 @@ from torch.utils.data import (
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from cells import ROOT
+from notebook_file import ROOT
 from handwriting import moments_in
 from notebook_names import (
     NAMES, BatchedMNIST, DeviceDataLoader, MnistModel, ShiftedMNIST, Watched, accuracy, draw_a_digit, drift,

@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import install
-from cells import ROOT
 from install import LISTS
+from notebook_file import ROOT
 
 
 def requirements(path):

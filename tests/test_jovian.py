@@ -15,8 +15,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cells import NOTEBOOK, read
 from execute import executed
+from notebook_file import NOTEBOOK, read
 
 CELL, = [cell for cell in read().cells if cell.id == "jovian"]
 USER, KEY = "reader", "the-right-key"

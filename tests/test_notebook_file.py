@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from PIL import Image
 
-from cells import CHINESE, NOTEBOOK, ROOT, code_cells, definitions, has_tag, read
-from execute import EDITIONS, FILM, contents, page, picture, still
 from compare import frames, png
+from execute import EDITIONS, FILM, contents, page, picture, still
+from notebook_file import CHINESE, NOTEBOOK, ROOT, code_cells, definitions, has_tag, read
 
 
 @pytest.fixture(scope="module")

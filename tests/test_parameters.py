@@ -7,7 +7,7 @@ import sys
 import papermill
 import pytest
 
-from cells import NOTEBOOK, ROOT, code_cells
+from notebook_file import NOTEBOOK, ROOT, code_cells
 
 NAMES = {"seed", "bits", "batch_size", "hidden_size", "lr", "epochs", "fine_lr", "fine_epochs", "data_root"}
 WHOLE, ABOVE = "a whole number, 1 or more", "a number above 0"

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from cells import CHINESE, NOTEBOOK, ROOT, read
 from execute import contents
+from notebook_file import CHINESE, NOTEBOOK, ROOT, read
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))

@@ -11,8 +11,8 @@ import sys
 
 import polib
 
-from cells import CHINESE, NOTEBOOK, ROOT, as_text, read
 from files import replace
+from notebook_file import CHINESE, NOTEBOOK, ROOT, as_text, read
 from texts import texts, with_texts
 
 CATALOGUE = CHINESE.with_suffix(".po")

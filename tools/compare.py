@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 from PIL import Image, ImageChops, ImageSequence
 
-from cells import BUILD, has_tag
+from notebook_file import BUILD, has_tag
 
 # What is left out of the comparison in a cell tagged `varies`: a number or a list of numbers with the spaces
 # before it, the type of a device, and whether there is one. Its words are compared.

@@ -26,9 +26,9 @@ from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 
 import timing_pictures
-from cells import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from compare import difference, in_words, merged, png
 from files import replace
+from notebook_file import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook

@@ -16,9 +16,9 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from cells import BUILD, NOTEBOOK, core, has_tag, read
-from handwriting import Field
 from compare import without_numbers
+from handwriting import Field
+from notebook_file import BUILD, NOTEBOOK, core, has_tag, read
 
 pytestmark = [pytest.mark.mnist, pytest.mark.timeout(1800)]
 

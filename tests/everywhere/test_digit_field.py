@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
-from cells import CHINESE, ROOT, code_cells, read
 from execute import page
 from handwriting import PLAIN, SLANTED, SMALL, STROKES, Field, moments_in
+from notebook_file import CHINESE, ROOT, code_cells, read
 
 pytestmark = pytest.mark.timeout(600)
 RECORDINGS = ROOT.parent / "shared" / "pen" / "recordings.json"

@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 
-from cells import NOTEBOOK, ROOT, before, read
+from notebook_file import NOTEBOOK, ROOT, before, read
 from places import heed_ctrl_c
 from sandbox import copy_project
 

@@ -9,8 +9,8 @@ import nbformat
 import papermill
 import pytest
 
-from cells import NOTEBOOK, code_cells, core, read
 from execute import executed
+from notebook_file import NOTEBOOK, code_cells, core, read
 from proxy import RAW, behind, proxy  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.mnist

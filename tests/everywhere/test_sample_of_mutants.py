@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cells import ROOT
+from notebook_file import ROOT
 
 
 @pytest.mark.mnist

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from cells import ROOT, core
 from execute import executed
+from notebook_file import ROOT, core
 
 SHORT = {"epochs": 1, "fine_epochs": 1}
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import SubsetRandomSampler
 
-from cells import ROOT
+from notebook_file import ROOT
 
 
 @pytest.mark.mnist
