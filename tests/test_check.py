@@ -30,7 +30,7 @@ plt.title("Times")
 plt.ylabel("seconds")
 plt.show()"""
 DRAWN = {"series": [["line", "x", "seconds"], ["GPU", "[]", "[]"]], "words": ["Times", "seconds"]}
-ANSWER = "<details><summary>Answer</summary>\n\n```python\nm = n\nprint(m)\n```\n\n</details>"
+ANSWER = "<details><summary>Answer</summary>\n\n```python\nn = n + 1\nprint(n)\n```\n\n</details>"
 CELLS = [
     new_markdown_cell("So n is 1.00<!-- = n -->.", id="title"),
     new_code_cell("n = 1", id="parameters", metadata={"holds": ["n == 1"]}),
@@ -39,7 +39,7 @@ CELLS = [
     new_code_cell("{'a': 1}", id="value"),
     new_code_cell(PLOT, id="plot"),
     new_code_cell(TIMES, id="times", metadata={"tags": ["varies"], "drawn": DRAWN}),
-    new_markdown_cell(ANSWER, id="exercise-one", metadata={"any_seed": {"It is one.": "m == 1"}}),
+    new_markdown_cell(ANSWER, id="exercise-one", metadata={"any_seed": {"It is two.": "n == 2"}}),
 ]
 
 
@@ -63,7 +63,7 @@ def check(pytester, monkeypatch):
     monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
     monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
     monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
-    monkeypatch.setattr(answers, "CHECKS", defaultdict(lambda: ["'1' in printed"]))
+    monkeypatch.setattr(answers, "CHECKS", defaultdict(lambda: ["'2' in printed"]))
     for module in (notebook_file, check_notebook):
         monkeypatch.setattr(module, "NOTEBOOK", path)
     chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
@@ -123,9 +123,9 @@ CHANGES = [
     ("times", code("plt.show()", "plt.show(); plt.plot([1])"), "+[display_data: image/png, text/plain]"),
     ("times", code("plt.show()", ""), "[execute_result"),
     # Answers to exercises
-    ("exercise-one", code("print(m)", ""), "'1' in printed is 0.0"),
-    ("exercise-one", code("m = n", "m = 10"), "m == 1 is 0.0. The answer printed:\n10"),
-    ("exercise-one", code("m = n", "m = n / 0"), "ZeroDivisionError"),
+    ("exercise-one", code("print(n)", ""), "'2' in printed is 0.0"),
+    ("exercise-one", code("n + 1", "n + 9"), "n == 2 is 0.0. The answer printed:\n10"),
+    ("exercise-one", code("n + 1", "n / 0"), "ZeroDivisionError"),
     # Figures in the text
     ("title", code("1.00", "1.01"), "the run gives 1, but the text says: So n is 1.01"),
     ("title", code("= n", "= nothing"), "nothing can't be evaluated"),

@@ -6,10 +6,12 @@ import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from figures import Claim, claims, unreadable_comments, untied_figures
+from notebook_file import CHINESE, NOTEBOOK, read
 
 
-def test_every_figure_is_tied_and_every_comment_read(stored):
-    assert untied_figures(stored) == [] and unreadable_comments(stored) == []
+@pytest.mark.parametrize("path", [NOTEBOOK, CHINESE], ids=["en", "zh"])
+def test_every_figure_is_tied_and_every_comment_read(path):
+    assert untied_figures(read(path)) == [] and unreadable_comments(read(path)) == []
 
 
 @pytest.mark.parametrize("number, kind, fitting, others", [
@@ -47,22 +49,16 @@ def test_the_nearest_figure_is_tied():
     assert found[0].sentence == "It has 25,450 weights."
 
 
-@pytest.mark.parametrize("text", [
-    "It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs", "# A\n\n97 %.",
-    "It takes about a third of it.", "Twice the loss.", "After five epochs.", "Hundreds of millions of it.",
-    "大约三分之一。", "用了六轮。", "是它的两倍。", "几亿倍。"])
-def test_an_untied_figure_is_found(text):
-    assert len(untied_figures(notebook_saying(text))) == 1
+UNTIED = ["It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs", "# A\n\n97 %.",
+          "It takes about a third of it.", "Twice the loss.", "After five epochs.", "Hundreds of millions of it.",
+          "大约三分之一。", "用了六轮。", "是它的两倍。", "几亿倍。"]
+NEED_NO_TIE = ["It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test", "One epoch.",
+               "The first half.", "Two layers are one.", "每一轮", "一张一张地"]
+UNREADABLE = ["97 %<!-- a -->", "97 %<!-- == a -->", "many<!-- = a -->", "97 % of all that it saw<!-- = a -->"]
 
 
-@pytest.mark.parametrize("text", [
-    "It gets 97 %<!-- = a --> right.", "`0.12`", "$0.12$", "28 × 28", "## 5.1 Test", "One epoch.",
-    "The first half.", "Two layers are one.", "每一轮", "一张一张地"])
-def test_what_need_not_be_tied(text):
-    assert untied_figures(notebook_saying(text)) == []
-
-
-@pytest.mark.parametrize("text", [
-    "97 %<!-- a -->", "97 %<!-- == a -->", "many<!-- = a -->", "97 % of all that it saw<!-- = a -->"])
-def test_an_unreadable_comment_is_found(text):
-    assert unreadable_comments(notebook_saying(text))
+@pytest.mark.parametrize("find, text, n_found", [
+    *((untied_figures, text, 1) for text in UNTIED), *((untied_figures, text, 0) for text in NEED_NO_TIE),
+    *((unreadable_comments, text, 1) for text in UNREADABLE)])
+def test_what_is_found(find, text, n_found):
+    assert len(find(notebook_saying(text))) == n_found
