@@ -51,10 +51,12 @@ def test_ten_digits(field):
 
 
 def test_in_chinese(chromium, tmp_path):
+    """On a phone, where the page is no wider than the screen."""
     (tmp_path / "page.html").write_text(page(read(CHINESE), "zh"), encoding="utf-8")
-    with chromium.new_context(offline=True) as context:
-        field = Field(context.new_page())
+    with chromium.new_context(offline=True, **PHONE) as context:
+        field = Field(context.new_page(), finger=True)
         field.page.goto((tmp_path / "page.html").as_uri())
+        assert field.page.evaluate("document.documentElement.scrollWidth") == 390
         field.part("canvas").evaluate("canvas => canvas.scrollIntoView()")
         assert field.answer() == "写一个数字" and field.share_read() >= 0.9
         field.part("moment").press("Home")
