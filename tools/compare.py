@@ -52,7 +52,8 @@ def in_words(diff):
 
 def one_line(before, after):
     if before.startswith("picture "):
-        return f"picture differs: {before}"
+        name = before.split()[2].removesuffix("-stored.png,")
+        return f"picture differs: {name}-stored.png, -fresh.png and -difference.png"
     words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
     if len(words[0]) != len(words[1]):
         return f"{before} → {after}"[:200]

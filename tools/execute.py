@@ -24,6 +24,7 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from PIL import Image
+from tqdm import tqdm
 
 import timing_pictures
 from compare import difference, in_words, merged, png
@@ -205,7 +206,7 @@ def executed(nb, before_it="", folder=ROOT):
 
     with client.setup_kernel():
         ask(f"{timing_pictures.START}\n{before_it}")
-        for i, cell in enumerate(fresh.cells[:-1]):
+        for i, cell in enumerate(tqdm(fresh.cells[:-1], unit="cell", disable=None)):   # on a terminal
             client.execute_cell(cell, i)
             if "drawn" in cell.metadata:
                 printed, = ask("__import__('timing_pictures').print_titles()")
@@ -226,10 +227,15 @@ def refreshed(stored, fresh):
     for before, after in pairs:
         if not changes[before.id] and (not any(changes.values()) or not has_tag(after, "varies")):
             after.outputs = before.outputs
-    result.metadata = stored.metadata
+    result.metadata = copy.deepcopy(stored.metadata)
+    for key in {*result.metadata.language_info} - {"name", "file_extension", "mimetype", "pygments_lexer"}:
+        del result.metadata.language_info[key]   # JupyterLab adds what differs from machine to machine
     for cell_id, lines in changes.items():
         for line in lines:
             print(f"{cell_id}: {line}")
+    if any(changes.values()):
+        varying = [cell.id for cell in code_cells(result) if has_tag(cell, "varies")]
+        print(f"With new durations, as they come from the same run: {', '.join(varying)}")
     return result
 
 
