@@ -112,7 +112,7 @@ def get_mnist():
                     say(f"  {reason}")
                     mirrors.pop(0)
             plain = zipped.with_suffix("")
-            if is_right(zipped) and not is_right(plain):
+            if not is_right(plain) and is_right(zipped):
                 put(gzip.decompress(zipped.read_bytes()), plain)
         if (processed / "training.pt").exists():
             set_aside(processed, "would be loaded by torchvision, unchecked")

@@ -78,9 +78,9 @@ def main(seeds):
     for said in findings:
         held = [found[said][0] for found in runs]
         n_failed += not all(held)
-        sides = zip(*(found[said][1] for found in runs))
-        figures = "; ".join(f"{min(side):.4g} to {max(side):.4g}" for side in sides)
-        lines.append(f"| {said} | {sum(held)} of {len(held)} | {figures} |")
+        compared = zip(*(found[said][1] for found in runs))
+        ranges = "; ".join(f"{min(side):.4g} to {max(side):.4g}" for side in compared)
+        lines.append(f"| {said} | {sum(held)} of {len(held)} | {ranges} |")
     print(*lines, sep="\n")
     if not seeds:
         write_part(ROOT / "tests" / "RESULTS.md", "seeds", [

@@ -3,8 +3,9 @@
     python tools/chinese.py   brings zh/04-feedforward-nn.po up to date with the English notebook and builds
                               zh/04-feedforward-nn.ipynb from both
 
-The catalogue has an entry for each text: a text cell, the alt text of a picture, the title of a folded cell.
-An entry whose English has changed is marked fuzzy, and keeps its old English beside the new one.
+The catalogue has an entry for each text (tools/texts.py): a text cell, a picture's alt text and its caption, the
+title of a folded cell, and the comments, docstrings, error sentences and field's words in the code. An entry whose
+English has changed is marked fuzzy, and keeps its old English beside the new one.
 """
 
 import sys
@@ -46,7 +47,7 @@ def load():
     """The catalogue; SystemExit if it can't be read, or has two entries for a text."""
     try:
         catalogue = polib.pofile(CATALOGUE.read_text(encoding="utf-8-sig"), wrapwidth=0)
-    except (OSError, UnicodeDecodeError) as error:   # OSError: polib's, of what is no catalogue, too
+    except (OSError, UnicodeDecodeError) as error:   # polib raises OSError for other files
         sys.exit(f"{CATALOGUE} can't be read as a catalogue in UTF-8: {error}. Nothing was changed.")
     live = [entry.msgctxt for entry in catalogue if not entry.obsolete]
     if twice := sorted({key for key in live if live.count(key) > 1}):

@@ -45,7 +45,7 @@ EDITIONS = {
     "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
               ("en", "English"), {"language": "zh-CN", "contents": "目录", "guess": "我猜好了，看结果",
             "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
-# The kernel reports what is no danger here: that it listens without encryption, and that it was stopped.
+# The kernel warns of two things that do no harm here: it listens without encryption, and it was stopped.
 QUIET = ["--log-level=CRITICAL"]
 # Settings of Python, Jupyter, IPython and matplotlib that stay: encodings, and folders to write in.
 ALLOWED = ["PYTHONUTF8", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"]
