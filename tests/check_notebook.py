@@ -29,7 +29,7 @@ NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook 
 NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
                 "and run this again.")
 ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
-             "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
+             "papermill, other settings, the stand-in, …). `make everywhere` checks "
              "them. Before a release: `make matrix` and `make mutants`.")
 
 

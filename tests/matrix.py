@@ -11,7 +11,6 @@ a Python that isn't on the path.
 import concurrent.futures
 import datetime
 import functools
-import importlib.util
 import os
 import platform
 import shutil
@@ -26,7 +25,7 @@ import torch
 
 from files import write_part
 from install import CONSTRAINTS, LISTS
-from notebook_file import BUILD, ROOT, read
+from notebook_file import BUILD, NOTEBOOK, ROOT, core, read
 from sandbox import copy_project, run_pytest
 
 MATRIX = BUILD / "matrix"
@@ -36,11 +35,9 @@ OLDEST = ["torch==2.6.0", "torchvision==0.21.0"]
 
 @functools.cache
 def interpreter(python):
-    """A Python of this version, or "oldest", with everything installed. SystemExit if uv can't make it."""
+    """A Python of this version, or "oldest", with everything installed; needs uv (pip install uv)."""
     if python is None:
         return sys.executable
-    if importlib.util.find_spec("uv") is None:
-        sys.exit("uv is missing: python -m pip install uv")
     venv, oldest = MATRIX / f"venv-{python}", python == "oldest"
     wanted = [line for path in LISTS for line in path.read_text(encoding="utf-8").splitlines()
               if not (oldest and line.startswith("torch"))]
@@ -48,10 +45,8 @@ def interpreter(python):
     constraints = [] if oldest else ["--constraints", CONSTRAINTS]
     for command in (["venv", "--allow-existing", "--python", sys.executable if oldest else python, venv],
                     ["pip", "install", "--python", venv, "--requirements", "-", *constraints]):
-        done = subprocess.run([sys.executable, "-m", "uv", "--quiet", *command], encoding="utf-8",
-                              input="\n".join(wanted + OLDEST * oldest))
-        if done.returncode:
-            sys.exit(f"uv can't make the environment {venv.name}.")
+        subprocess.run([sys.executable, "-m", "uv", "--quiet", *command], encoding="utf-8", check=True,
+                       input="\n".join(wanted + OLDEST * oldest))
     return venv / "bin" / "python"
 
 
@@ -63,23 +58,21 @@ def check(name, folder=MATRIX, core_only=False):
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
     copy_project(copy)
-    nb, line = read(), "torch.set_num_threads({})"
+    nb = core(read()) if core_only else read()
+    options = ["-k", "not figure"] if core_only else []   # some figures in the text are of later sections
+    line = "torch.set_num_threads({})"
     cell, = [cell for cell in nb.cells if line.format(1) in cell.source]
     cell.source = cell.source.replace(line.format(1), line.format(threads))
     # Threads that wait asleep leave the processor to others; how they wait changes no digit.
     environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive"}
-    done = run_pytest(copy, nb, core_only=core_only, python=interpreter(python), **environment)
+    done = run_pytest(copy, nb, [NOTEBOOK.name, *options], interpreter(python), **environment)
     return done.stdout + done.stderr if done.returncode else ""
 
 
 def main(names):
-    unknown = set(names) - set(ROWS)
-    if unknown:
-        sys.exit(f"There is no row {', '.join(unknown)}. The rows: {'; '.join(ROWS)}.")
-    rows = names or [*ROWS]
+    rows, outcomes = names or [*ROWS], {}
     for python in {ROWS[name].get("python") for name in rows}:
         interpreter(python)   # the environments one after the other, before anything runs
-    outcomes = {}
     for threads in (1, 2):
         # Rows of one thread share the machine; threads that wait for each other have it to themselves.
         group = [name for name in rows if ROWS[name].get("threads", 1) == threads]

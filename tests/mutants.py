@@ -1,9 +1,6 @@
 """Change the notebook's code in small ways, one at a time: does a check notice? `make mutants` calls this.
 
-    python tests/mutants.py           every mutant, on the whole notebook; goes on where it was stopped,
-                                      as long as no check has changed; writes tests/RESULTS.md
-    python tests/mutants.py sample    five of them, on the core: what `make everywhere` runs
-
+It goes on where it was stopped, as long as no check has changed, and writes the table in tests/RESULTS.md.
 mutants.toml has the changes by hand. cosmic-ray makes the others, but can't run them: it knows modules, not
 the cells of a notebook. The unchanged notebook goes first: if it fails a check, mutants would say nothing.
 """
@@ -31,14 +28,13 @@ from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
 
 from files import replace, write_part
-from notebook_file import BUILD, NOTEBOOK, ROOT, code_cells, core, has_tag, read
+from notebook_file import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
 from sandbox import copy_project, run_pytest
 
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
-N_COSMIC_RAY, SAMPLE = 75, 5
-FILES = [f"tests/{name}.py" for name in (
-    "test_functions", "test_cells", "test_parameters", "test_jovian", "test_download", "test_accelerator",
-    "everywhere/test_accelerator_beyond_the_core")]
+N_COSMIC_RAY = 75
+QUICK = [f"tests/test_{name}.py" for name in ("functions", "cells", "parameters", "jovian")]
+SLOW = ["tests/test_download.py", "tests/everywhere/test_accelerator_beyond_the_core.py"]
 
 
 class Mutant(NamedTuple):
@@ -85,19 +81,18 @@ def mutants(sources):
     return [*listed.values(), *(others[name] for name in order[:N_COSMIC_RAY] if name not in listed)]
 
 
-def first_noticed(mutant, core_only):
+def first_noticed(mutant):
     """The first test that fails on a mutant, or None. RuntimeError if pytest could not test it."""
-    nb, stages = read(), [[NOTEBOOK.name], FILES[:-1] if core_only else FILES]
+    nb, stages = read(), [[NOTEBOOK.name], QUICK, SLOW]
     for cell in code_cells(nb):
         if cell.id == mutant.cell:
             cell.source = mutant.source
             if has_tag(cell, "definition") or cell.id == "jovian":
-                stages.reverse()   # quicker; and the cell for Jovian might commit
+                stages = [QUICK, [NOTEBOOK.name], SLOW]   # sooner; and the cell for Jovian might commit
     with tempfile.TemporaryDirectory() as folder:
         copy_project(Path(folder))
         for stage in stages:
-            of_core = core_only and stage == [NOTEBOOK.name]
-            done = run_pytest(Path(folder), nb, stage, of_core, OMP_NUM_THREADS="1")
+            done = run_pytest(Path(folder), nb, stage, OMP_NUM_THREADS="1")
             if done.returncode == 1:
                 return re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.M)[1]
             if done.returncode:
@@ -106,52 +101,42 @@ def first_noticed(mutant, core_only):
 
 def results_file():
     """Where the results are kept as long as everything that decides on them is the same."""
-    files = [ROOT / "conftest.py", ROOT / "pyproject.toml",
-             *sorted(path for folder in ("tools", "tests") for path in (ROOT / folder).rglob("*.py"))]
-    digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()
+    checks = sorted([*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*.py")])
+    digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in checks)).hexdigest()
+    BUILD.mkdir(exist_ok=True)
     return BUILD / f"mutants-{digest[:12]}.json"
 
 
-def main(sample):
-    nb = read()
-    if noticed := first_noticed(Mutant(), sample):
+def write_table(todo, noticed):
+    """`noticed`: mutant's name → the test that noticed it."""
+    files = collections.Counter(test.split("::")[0] for test in noticed.values())
+    n_by_hand = sum(mutant.made_by == "by hand" for mutant in todo)
+    write_part(ROOT / "tests" / "RESULTS.md", "mutants", [
+        f"On {datetime.date.today()}: {len(todo)} mutants, {n_by_hand} of them by hand and the others a random "
+        f"choice of cosmic-ray's. **{len(noticed)} were noticed, {len(todo) - len(noticed)} were not.**", "",
+        "| first noticed by | mutants |", "|---|---|",
+        *(f"| `{file}` | {count} |" for file, count in sorted(files.items()))])
+
+
+def main():
+    if noticed := first_noticed(Mutant()):
         sys.exit(f"The notebook as it is fails {noticed}: mend that first.")
-    sources = {cell.id: cell.source for cell in code_cells(nb)}
-    todo = mutants(sources)
-    results, done = results_file(), {}
-    if sample:
-        in_core = {cell.id for cell in core(nb).cells}
-        todo = random.Random(0).sample([mutant for mutant in todo if mutant.cell in in_core], SAMPLE)
-    elif results.exists():
-        done = json.loads(results.read_text())
-    left = [mutant for mutant in todo if mutant.name() not in done]
+    sources = {cell.id: cell.source for cell in code_cells(read())}
+    todo, results = mutants(sources), results_file()
+    noticed = json.loads(results.read_text()) if results.exists() else {}
+    left = [mutant for mutant in todo if mutant.name() not in noticed]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = pool.map(first_noticed, left, itertools.repeat(sample))
-        for mutant, noticed in zip(left, tqdm(outcomes, total=len(left), unit="mutant")):
-            if noticed:
-                done[mutant.name()] = noticed
-            if not sample:
-                BUILD.mkdir(exist_ok=True)
-                replace(results, json.dumps(done, indent=1))
-    gaps = [mutant for mutant in todo if mutant.name() not in done]
-    for mutant in gaps:
-        difference = mutant.difference(sources[mutant.cell])
-        print(f"not noticed, in {mutant.cell} ({mutant.made_by}):", *difference, "", sep="\n")
-    killed = len(todo) - len(gaps)
-    summary = f"{killed} killed, {len(gaps)} not noticed: a score of {killed / len(todo):.1%}."
-    print(f"{len(todo)} mutants: {summary}")
-    if not sample:
-        noticed = collections.Counter(done[each.name()].split("::")[0] for each in todo if each not in gaps)
-        n_by_hand = sum(mutant.made_by == "by hand" for mutant in todo)
-        write_part(ROOT / "tests" / "RESULTS.md", "mutants", [
-            f"On {datetime.date.today()}: {len(todo)} mutants, {n_by_hand} of them by hand and the others a "
-            f"random choice of cosmic-ray's. **{summary}**", "",
-            "| first noticed by | mutants |", "|---|---|",
-            *(f"| `{file}` | {count} |" for file, count in sorted(noticed.items()))])
-    sys.exit(bool(gaps))
+        for mutant, test in zip(left, tqdm(pool.map(first_noticed, left), total=len(left), unit="mutant")):
+            if test:
+                noticed[mutant.name()] = test
+                replace(results, json.dumps(noticed, indent=1))
+    for mutant in todo:
+        if mutant.name() not in noticed:
+            difference = mutant.difference(sources[mutant.cell])
+            print(f"not noticed, in {mutant.cell} ({mutant.made_by}):", *difference, "", sep="\n")
+    write_table(todo, noticed)
+    sys.exit(len(noticed) < len(todo))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["sample"]):
-        sys.exit(__doc__)
-    main(sample=bool(sys.argv[1:]))
+    main()

@@ -7,7 +7,7 @@ import sys
 
 import nbformat
 
-from notebook_file import NOTEBOOK, ROOT, core
+from notebook_file import NOTEBOOK, ROOT
 
 
 def copy_project(folder):
@@ -23,14 +23,9 @@ def copy_project(folder):
             (folder / "data" / name).symlink_to(ROOT / "data" / name)
 
 
-def run_pytest(folder, nb, files=[NOTEBOOK.name], core_only=False, python=sys.executable, **environment):
-    """Run pytest in a copy of the project, with this notebook in place of its own, until a test fails.
-
-    Returns the CompletedProcess. `core_only` leaves out figures in the text: some are of later sections.
-    """
-    nbformat.write(core(nb) if core_only else nb, folder / NOTEBOOK.name)
+def run_pytest(folder, nb, arguments=[NOTEBOOK.name], python=sys.executable, **environment):
+    """Run pytest in a copy of the project, with this notebook in place of its own, until a test fails."""
+    nbformat.write(nb, folder / NOTEBOOK.name)
     options = ["-x", "-q", "--timeout=900", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    if core_only:
-        options += ["-k", "not figure"]
-    return subprocess.run([python, "-m", "pytest", *options, *files], cwd=folder, capture_output=True,
+    return subprocess.run([python, "-m", "pytest", *options, *arguments], cwd=folder, capture_output=True,
                           env=os.environ | environment, encoding="utf-8", errors="replace")
