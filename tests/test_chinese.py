@@ -132,7 +132,7 @@ def test_the_catalogue_follows_the_english_notebook():
         assert (entry.msgid, entry.msgstr, entry.previous_msgid) == (text, "一。", "One.")
     update(catalogue, {"b": "Two."})
     assert missing(catalogue) == ["b (missing)"] and catalogue[1].obsolete and catalogue[1].msgstr == "一。"
-    update(catalogue, {"a": "One.", "b": "Two."})
+    update(catalogue, {"a": "One?!", "b": "Two."})
     assert missing(catalogue) == ["a (fuzzy)", "b (missing)"]
 
 
