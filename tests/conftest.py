@@ -1,6 +1,5 @@
 """What several test files use."""
 
-import importlib.util
 from unittest import mock
 
 import pytest
@@ -67,12 +66,3 @@ def after(stored, tmp_path, monkeypatch):
         yield execute
     plt.close("all")
     torch.set_printoptions(profile="default")
-
-
-@pytest.fixture
-def ddp(notebook_precision):
-    """examples/ddp.py as a module, with the notebook's functions in it, under its settings."""
-    spec = importlib.util.spec_from_file_location("ddp", ROOT / "examples" / "ddp.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

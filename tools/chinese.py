@@ -3,9 +3,8 @@
     python tools/chinese.py   brings zh/04-feedforward-nn.po up to date with the English notebook and builds
                               zh/04-feedforward-nn.ipynb from both
 
-The catalogue has an entry for each text (tools/texts.py): a text cell, a picture's alt text and its caption, the
-title of a folded cell, and the comments, docstrings, error sentences and field's words in the code. An entry whose
-English has changed is marked fuzzy, and keeps its old English beside the new one.
+The catalogue has an entry for each text, caption and sentence (tools/texts.py). An entry whose English has
+changed is marked fuzzy, and keeps its old English beside the new one.
 """
 
 import sys
@@ -19,12 +18,21 @@ from texts import texts, with_texts
 CATALOGUE = CHINESE.with_suffix(".po")
 
 
-def updated(catalogue, english):
-    """A catalogue with an entry for each English text, in their order; those without come last, obsolete."""
-    live_last = sorted(catalogue, key=lambda entry: not entry.obsolete)   # the live one counts
-    old = {entry.msgctxt: entry for entry in live_last}
-    new = polib.POFile(wrapwidth=0)
-    new.metadata, new.header = catalogue.metadata, catalogue.header
+def load():
+    """The catalogue; SystemExit if it can't be read, or has two entries for a text."""
+    try:
+        catalogue = polib.pofile(CATALOGUE.read_text(encoding="utf-8-sig"), wrapwidth=0)
+    except (OSError, UnicodeDecodeError) as error:   # polib raises OSError for other files
+        sys.exit(f"{CATALOGUE} can't be read as a catalogue in UTF-8: {error}. Nothing was changed.")
+    keys = [entry.msgctxt for entry in catalogue]
+    if twice := sorted({key for key in keys if keys.count(key) > 1}):
+        sys.exit(f"{CATALOGUE} has two entries for {', '.join(twice)}: keep one. Nothing was changed.")
+    return catalogue
+
+
+def update(catalogue, english):
+    """Make its entries those of the English texts, in their order; others come last, obsolete."""
+    old, new = {entry.msgctxt: entry for entry in catalogue}, []
     for key, text in english.items():
         entry = old.pop(key, None) or polib.POEntry(msgctxt=key, msgid=text)
         if entry.obsolete or entry.msgid != text:
@@ -33,8 +41,7 @@ def updated(catalogue, english):
         new.append(entry)
     for entry in old.values():
         entry.obsolete = True
-        new.append(entry)
-    return new
+    catalogue[:] = [*new, *old.values()]
 
 
 def missing(catalogue):
@@ -43,32 +50,12 @@ def missing(catalogue):
             if not entry.obsolete and (entry.fuzzy or not entry.msgstr)]
 
 
-def load():
-    """The catalogue; SystemExit if it can't be read, or has two entries for a text."""
-    try:
-        catalogue = polib.pofile(CATALOGUE.read_text(encoding="utf-8-sig"), wrapwidth=0)
-    except (OSError, UnicodeDecodeError) as error:   # polib raises OSError for other files
-        sys.exit(f"{CATALOGUE} can't be read as a catalogue in UTF-8: {error}. Nothing was changed.")
-    live = [entry.msgctxt for entry in catalogue if not entry.obsolete]
-    if twice := sorted({key for key in live if live.count(key) > 1}):
-        sys.exit(f"{CATALOGUE} has two entries for {', '.join(twice)}: keep one. Nothing was changed.")
-    return catalogue
-
-
-def built(english, catalogue):
-    """The Chinese notebook, as the file's text."""
-    live = {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete}
-    return as_text(with_texts(english, live))
-
-
 def main():
-    english = read()
-    catalogue = updated(load(), texts(english))
-    try:
-        replace(CATALOGUE, str(catalogue) + "\n")
-        replace(CHINESE, built(english, catalogue))
-    except OSError as error:
-        sys.exit(f"The Chinese edition can't be written: {error}. What was there is there still.")
+    english, catalogue = read(), load()
+    update(catalogue, texts(english))
+    chinese = with_texts(english, {entry.msgctxt: entry.msgstr for entry in catalogue if not entry.obsolete})
+    replace(CATALOGUE, f"{catalogue}\n")
+    replace(CHINESE, as_text(chinese))
     print(f"{CHINESE.relative_to(ROOT)} is built from {NOTEBOOK.name} and {CATALOGUE.relative_to(ROOT)}.")
     if entries := missing(catalogue):
         sys.exit(f"{len(entries)} entries need their Chinese: {', '.join(entries)}.")
