@@ -3,16 +3,17 @@
 A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
 - tools/compare.py says what counts as the same output.
 - Of a picture of durations, words and points are compared (tools/timing_pictures.py).
-- What a cell's metadata has under `holds` must be true right after it: results of the course's own settings.
-- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
-  edition too, is compared with the run (figures.py).
+- What a cell's metadata has under `holds` must be true right after it; of an exercise, after its answer, which
+  runs where it stands (answers.py).
+- At the end each figure in the text, of the Chinese edition too, is compared with the run (figures.py).
 """
 
+import contextlib
+import io
 import json
 from collections import defaultdict
 from dataclasses import replace
 from functools import cached_property, partial
-from queue import Empty
 
 import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
@@ -46,7 +47,7 @@ def pytest_collect_file(file_path, parent):
 
 
 class Notebook(IPyNbFile):
-    """A notebook: its cells, between them the exercises' answers, and at the end the figures in its text."""
+    """A notebook: its cells, between them what must hold there, and at the end the figures in its text."""
 
     def collect(self):
         try:
@@ -60,30 +61,56 @@ class Notebook(IPyNbFile):
             if cell.cell_type == "code":
                 yield Cell.from_parent(self, name=cell.id, cell_num=cell.execution_count, cell=cell,
                                        options=defaultdict(bool, check=True))
-            elif cell.id.startswith("exercise-"):
-                yield Question.from_parent(self, name=f"answer to {cell.id}", ask=partial(self.answer, cell))
+            if "drawn" in cell.metadata:
+                yield Question.from_parent(self, name=f"picture of {cell.id}", ask=partial(self.picture, cell))
+            if "holds" in cell.metadata:
+                name, ask = ("holds after", self.holds) if cell.cell_type == "code" else ("answer to", self.answer)
+                yield Question.from_parent(self, name=f"{name} {cell.id}", ask=partial(ask, cell))
         self.claims = figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
         for claim in self.claims:
             yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
 
     def setup(self):
-        self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
-        self.kernel.ask(timing_pictures.START)
+        self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
+        self.asked(timing_pictures.START)
 
     def teardown(self):
-        if hasattr(self.kernel, "km"):   # one that died has its sockets open still
+        if hasattr(self.kernel, "km"):   # nbval has stopped one that didn't answer
             self.kernel.stop()
 
+    def asked(self, code):
+        """What the kernel prints when it executes code, and the traceback if it fails."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            self.kernel.kc.execute_interactive(code, store_history=False, allow_stdin=False, timeout=300)
+        return printed.getvalue()
+
+    def values_of(self, code):
+        """What the kernel prints as JSON."""
+        printed = self.asked(code)
+        try:
+            return json.loads(printed)
+        except json.JSONDecodeError:
+            pytest.fail(printed)
+
+    # Each returns what is wrong, or "".
+
+    def picture(self, cell):
+        wrong = self.asked(f"__import__('timing_pictures').print_faults({cell.metadata.drawn!r}, globals())")
+        return wrong and f"The picture is another: {wrong}"
+
+    def holds(self, cell):
+        wrong = figures.untrue(self.values_of(figures.question(cell.metadata.holds)))
+        return wrong and f"With the course's settings this must hold: {wrong}"
+
     def answer(self, cell):
-        """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
-        expected = [*answers.CHECKS[cell.id], *cell.metadata.get("any_seed", {}).values()]
-        values = self.kernel.values(answers.question(cell, [*expected, "printed"]))
+        expected = [*cell.metadata.holds, *cell.metadata.get("any_seed", {}).values()]
+        values = self.values_of(answers.question(cell, [*expected, "printed"]))
         printed = values.pop("printed")
         wrong = figures.untrue(values)
         return wrong and f"{wrong}. The answer printed:\n{printed}"
 
     def figure(self, claim):
-        """How a figure in the text differs from the run; "" if it doesn't."""
         value = self.values[claim.expression]
         if isinstance(value, str):
             return f"{claim.expression} can't be evaluated: {value}"
@@ -92,7 +119,7 @@ class Notebook(IPyNbFile):
     @cached_property
     def values(self):
         """The value of each expression behind a figure: a number, or a text that says what went wrong."""
-        return self.kernel.values(figures.question(claim.expression for claim in self.claims))
+        return self.values_of(figures.question(claim.expression for claim in self.claims))
 
 
 def unchecked(nb):
@@ -105,6 +132,8 @@ def unchecked(nb):
             yield f"{cell.id} has an unknown tag, {', '.join(unknown)}"
         if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
+        if cell.cell_type == "markdown" and cell.id.startswith("exercise-") != ("holds" in cell.metadata):
+            yield f"{cell.id}: an exercise says under `holds` what its answer must make true; no other text does"
     for cell in cells:
         if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
             yield f"{cell.id}: a cell that varies has `drawn` in its metadata if it draws, and only then"
@@ -137,61 +166,11 @@ class Cell(IPyNbCell):
         self.comparison_traceback = difference(self.cell, fresh)
         return not self.comparison_traceback
 
-    def runtest(self):
-        super().runtest()
-        metadata, kernel = self.cell.metadata, self.parent.kernel
-        if "drawn" in metadata:
-            faults = f"__import__('timing_pictures').print_faults({metadata.drawn!r}, globals())"
-            if wrong := kernel.ask(faults):
-                self.raise_cell_error(f"The picture is another: {wrong}")
-        if "holds" in metadata:
-            if wrong := figures.untrue(kernel.values(figures.question(metadata.holds))):
-                self.raise_cell_error(f"With the course's settings this must hold: {wrong}")
-
     def raise_cell_error(self, message, traceback=""):
         pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
 
 
-class Kernel(RunningKernel):
-
-    def ask(self, code):
-        """Execute code. Returns what it prints, and the traceback if it fails."""
-        asked, printed = self.execute_cell_input(code, allow_stdin=False), ""
-        while True:
-            message = self.get_message("iopub", timeout=300)
-            content = message["content"]
-            if message["parent_header"].get("msg_id") == asked:
-                if content.get("name") == "stdout":
-                    printed += content["text"]
-                printed += "\n".join(content.get("traceback", []))
-                if content.get("execution_state") == "idle":
-                    return printed
-
-    def values(self, code):
-        """What code prints as JSON."""
-        printed = self.ask(code)
-        try:
-            return json.loads(printed)
-        except json.JSONDecodeError:
-            pytest.fail(printed)
-
-    def get_message(self, stream, timeout=None):
-        """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""
-        while True:
-            try:
-                return super().get_message(stream, min(timeout, 1))
-            except Empty:
-                timeout -= 1
-                if not self.is_alive():
-                    raise RuntimeError("the kernel died (out of memory?)") from None
-                if timeout <= 0:
-                    raise
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest first; skip what needs MNIST."""
-    items.sort(key=lambda item: not isinstance(item.parent, Notebook))
     for item in items:
         if not has_mnist() and (isinstance(item.parent, Notebook) or item.get_closest_marker("mnist")):
             item.add_marker(pytest.mark.skip(reason=NO_MNIST))

@@ -5,7 +5,7 @@ A cell that draws one has in its metadata what the check asks the kernel for:
     "drawn": {"words": [titles and names of axes],                         written by `make refresh`
               "series": [[label, expression of x, expression of y], …]}    written by hand
 
-A series without points, such as a GPU's where there is none, is not expected to be drawn.
+A series without points (a GPU's where there is none) is not expected to be drawn.
 """
 
 import json
@@ -31,10 +31,10 @@ def start():
 
 def titles(figure):
     """Titles and names of axes."""
-    found = [figure.get_suptitle()]
+    words = [figure.get_suptitle()]
     for ax in figure.axes:
-        found += [*map(ax.get_title, ("left", "center", "right")), ax.get_xlabel(), ax.get_ylabel()]
-    return [word for word in found if word]
+        words += [*map(ax.get_title, ("left", "center", "right")), ax.get_xlabel(), ax.get_ylabel()]
+    return [*filter(None, words)]
 
 
 def print_titles():
@@ -42,25 +42,18 @@ def print_titles():
 
 
 def print_faults(expected, names):
-    """Print what is wrong with the figure shown last.
-
-    `expected` is the cell's metadata, `names` the notebook's variables.
-    """
+    """Print how the figure shown last differs from a cell's `drawn`; `names`: the notebook's variables."""
     figure, = shown
     if titles(figure) != expected["words"]:
         print(f"its words are {titles(figure)}, stored are {expected['words']}")
     if any(ax.collections or ax.containers or ax.images or ax.patches for ax in figure.axes):
         print("it has more than lines, and only lines can be compared with the run")
     lines = [line for ax in figure.axes for line in ax.lines]
-    series = [one for one in expected["series"] if len(eval(one[2], dict(names)))]
+    series = [each for each in expected["series"] if len(eval(each[2], dict(names)))]
     if len(lines) != len(series):
         print(f"{len(lines)} lines were drawn instead of {len(series)}")
     for number, (line, (label, *axes)) in enumerate(zip(lines, series), 1):
         name = "" if line.get_label().startswith("_") else line.get_label()
-        points = [numbers(eval(axis, dict(names))) for axis in axes]
-        if name != label or [*map(numbers, line.get_data())] != points:
+        points = [[*map(float, eval(axis, dict(names)))] for axis in axes]
+        if name != label or [*map(list, line.get_data())] != points:
             print(f"its line {number}, {name!r}, is not {label!r} from {' and '.join(axes)}")
-
-
-def numbers(values):
-    return [float(value) for value in values]
