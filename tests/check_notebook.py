@@ -2,9 +2,8 @@
 
 A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
 - tools/compare.py says what counts as the same output.
-- Of a picture of durations, words and points are compared (tools/timing_pictures.py).
-- What a cell's metadata has under `holds` must be true right after it; of an exercise, after its answer, which
-  runs where it stands (answers.py).
+- What a cell's metadata has under `holds` must be true right after it; of an exercise, after its answer
+  (answers.py), together with what it says of any seed. Pictures of durations: timing_pictures.py.
 - At the end each figure in the text, of the Chinese edition too, is compared with the run (figures.py).
 """
 
@@ -13,7 +12,7 @@ import io
 import json
 from collections import defaultdict
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
@@ -22,16 +21,14 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 import answers
 import execute   # noqa: F401 - the user's own settings stay out from here on
 import figures
-import timing_pictures
 from compare import difference, png
-from notebook_file import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from notebook_file import FIND_OURS, ROOT, TAGS, code_cells, has_tag, read
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
 NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
                 "and run this again.")
-ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
-             "papermill, other settings, the stand-in, …) and a sample of mutants. `make everywhere` checks "
-             "them. Before a release: `make matrix` and `make mutants`.")
+ELSEWHERE = ("Left out here: the notebook in other places (Jupyter in a browser, other settings, …) and mutants. "
+             "`make everywhere` checks them. Before a release: `make matrix` and `make mutants`.")
 
 
 def has_mnist():
@@ -50,9 +47,10 @@ class Notebook(IPyNbFile):
     """A notebook: its cells, between them what must hold there, and at the end the figures in its text."""
 
     def collect(self):
+        other = self.path.parent / "zh" / self.path.name
         try:
             self.nb = read(self.path)
-            chinese = figures.claims(read(CHINESE)) if self.path == NOTEBOOK else []
+            chinese = figures.claims(read(other)) if other.exists() else []
         except SystemExit as error:
             raise self.CollectError(str(error)) from None
         if faults := [*unchecked(self.nb)]:
@@ -61,18 +59,15 @@ class Notebook(IPyNbFile):
             if cell.cell_type == "code":
                 yield Cell.from_parent(self, name=cell.id, cell_num=cell.execution_count, cell=cell,
                                        options=defaultdict(bool, check=True))
-            if "drawn" in cell.metadata:
-                yield Question.from_parent(self, name=f"picture of {cell.id}", ask=partial(self.picture, cell))
             if "holds" in cell.metadata:
-                name, ask = ("holds after", self.holds) if cell.cell_type == "code" else ("answer to", self.answer)
-                yield Question.from_parent(self, name=f"{name} {cell.id}", ask=partial(ask, cell))
-        self.claims = figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
-        for claim in self.claims:
+                name = "holds after" if cell.cell_type == "code" else "answer to"
+                yield Question.from_parent(self, name=f"{name} {cell.id}", ask=partial(self.holds, cell))
+        for claim in figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]:
             yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
 
     def setup(self):
         self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
-        self.asked(timing_pictures.START)
+        self.asked(f"{FIND_OURS}; __import__('timing_pictures').start()")
 
     def teardown(self):
         if hasattr(self.kernel, "km"):   # nbval has stopped one that didn't answer
@@ -93,33 +88,22 @@ class Notebook(IPyNbFile):
         except json.JSONDecodeError:
             pytest.fail(printed)
 
-    # Each returns what is wrong, or "".
-
-    def picture(self, cell):
-        wrong = self.asked(f"__import__('timing_pictures').print_faults({cell.metadata.drawn!r}, globals())")
-        return wrong and f"The picture is another: {wrong}"
-
     def holds(self, cell):
-        wrong = figures.untrue(self.values_of(figures.question(cell.metadata.holds)))
-        return wrong and f"With the course's settings this must hold: {wrong}"
-
-    def answer(self, cell):
+        """What doesn't hold after a cell, or an exercise's answer; "" if all does."""
         expected = [*cell.metadata.holds, *cell.metadata.get("any_seed", {}).values()]
-        values = self.values_of(answers.question(cell, [*expected, "printed"]))
-        printed = values.pop("printed")
-        wrong = figures.untrue(values)
-        return wrong and f"{wrong}. The answer printed:\n{printed}"
+        values = self.values_of(figures.question(expected) if cell.cell_type == "code" else
+                                answers.question(cell, [*expected, "printed"]))
+        printed = values.pop("printed", "nothing")
+        wrong = "; ".join(f"{expression} is {value}" for expression, value in values.items()
+                          if isinstance(value, str) or not value)
+        return wrong and f"With the course's settings this must hold: {wrong}. The answer printed:\n{printed}"
 
     def figure(self, claim):
-        value = self.values[claim.expression]
+        """How a figure in the text differs from the run; "" if it doesn't."""
+        value = self.values_of(figures.question([claim.expression]))[claim.expression]
         if isinstance(value, str):
             return f"{claim.expression} can't be evaluated: {value}"
         return "" if claim.holds(value) else f"the run gives {value:.6g}, but the text says: {claim.sentence}"
-
-    @cached_property
-    def values(self):
-        """The value of each expression behind a figure: a number, or a text that says what went wrong."""
-        return self.values_of(figures.question(claim.expression for claim in self.claims))
 
 
 def unchecked(nb):
@@ -133,10 +117,10 @@ def unchecked(nb):
         if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
         if cell.cell_type == "markdown" and cell.id.startswith("exercise-") != ("holds" in cell.metadata):
-            yield f"{cell.id}: an exercise says under `holds` what its answer must make true; no other text does"
-    for cell in cells:
-        if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
-            yield f"{cell.id}: a cell that varies has `drawn` in its metadata if it draws, and only then"
+            yield f"{cell.id}: an exercise has `holds` in its metadata, what its answer must make true; no other text"
+        says_what = any("draws(" in expression for expression in cell.metadata.get("holds", []))
+        if has_tag(cell, "varies") and any(map(png, cell.outputs)) and not says_what:
+            yield f"{cell.id} varies and draws, but doesn't say under `holds` what (tests/timing_pictures.py)"
 
 
 class Question(pytest.Item):

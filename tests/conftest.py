@@ -1,6 +1,5 @@
 """What several test files use."""
 
-import importlib.util
 from unittest import mock
 
 import pytest
@@ -43,10 +42,7 @@ def notebook_precision():
 
 @pytest.fixture
 def after(stored, tmp_path, monkeypatch):
-    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards.
-
-    What the cell `set-up` sets for the whole process is put back afterwards.
-    """
+    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards."""
     import matplotlib.pyplot as plt
     import torch
 
@@ -63,7 +59,7 @@ def after(stored, tmp_path, monkeypatch):
             exec(compile(sources[cell], f"<cell {cell}>", "exec"), scope)
         return scope
 
-    with kept(), plt.rc_context():
+    with kept(), plt.rc_context():   # what the cell `set-up` sets for the whole process
         yield execute
     plt.close("all")
     torch.set_printoptions(profile="default")
@@ -71,8 +67,6 @@ def after(stored, tmp_path, monkeypatch):
 
 @pytest.fixture
 def ddp(notebook_precision):
-    """examples/ddp.py as a module, with the notebook's functions in it, under its settings."""
-    spec = importlib.util.spec_from_file_location("ddp", ROOT / "examples" / "ddp.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """examples/ddp.py, with the notebook's functions in it, under its settings."""
+    import ddp
+    return ddp

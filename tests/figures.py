@@ -8,8 +8,9 @@ import json
 import re
 from dataclasses import dataclass
 
-NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+from timing_pictures import draws
 
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 COUNTS = {word: n for n, word in enumerate(
     "two three four five six seven eight nine ten eleven twelve".split(), 2)}
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000,
@@ -124,7 +125,7 @@ def question(expressions):
 
 def evaluate(expressions, names):
     """Print {expression: value} as JSON: a number, or a text that says what went wrong."""
-    values = {}
+    values, names = {}, names | {"draws": draws}
     for expression in expressions:
         try:
             value = eval(expression, dict(names))
@@ -132,9 +133,3 @@ def evaluate(expressions, names):
         except Exception as error:
             values[expression] = repr(error)
     print(json.dumps(values))
-
-
-def untrue(values):
-    """Those of some values that are not true, each with its expression, as one text."""
-    return "; ".join(f"{expression} is {value}" for expression, value in values.items()
-                     if isinstance(value, str) or not value)

@@ -16,18 +16,21 @@ BUILD = ROOT / "build"
 # The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints, for
 # what differs from run to run, and for what the reader is asked to guess.
 TAGS = {"parameters", "definition", "result", "varies", "guess"}
+# What a kernel executes so that our modules can be asked there, without a name among the notebook's.
+FIND_OURS = f"__import__('sys').path[:0] = {[str(ROOT / name) for name in ('tools', 'tests')]}"
 
 
 def read(path=NOTEBOOK):
-    """A notebook; SystemExit if it is one of ours without its cells' ids, by which everything finds them."""
+    """A notebook; SystemExit if it is ours without its cells' ids, by which everything finds them."""
     try:
         with warnings.catch_warnings(action="error", category=nbformat.warnings.DuplicateCellId):
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
             nb = nbformat.read(path, as_version=4)
-        if path not in (NOTEBOOK, CHINESE) or {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
+        ids = {cell.get("id") for cell in nb.cells}
+        if path.name != NOTEBOOK.name or {"title", "parameters"} <= ids:
             return nb
-        fault = (f"The cells of {path} have lost their ids, as some programs do when they save a notebook. The "
-                 f"way back is `git checkout {path}`; save your own changes elsewhere first.")
+        fault = (f"The cells of {path} have lost their ids, as some programs do when they save a notebook. "
+                 f"The way back is `git checkout {path}`; save your own changes elsewhere first.")
     except (nbformat.reader.NotJSONError, UnicodeDecodeError):
         fault = f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short?"
     except nbformat.warnings.DuplicateCellId:
