@@ -27,8 +27,6 @@ from notebook_file import FIND_OURS, ROOT, TAGS, code_cells, has_tag, read
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
 NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
                 "and run this again.")
-ELSEWHERE = ("Left out here: the notebook in other places (Jupyter in a browser, other settings, …) and mutants. "
-             "`make everywhere` checks them. Before a release: `make matrix` and `make mutants`.")
 
 
 def has_mnist():
@@ -67,36 +65,34 @@ class Notebook(IPyNbFile):
 
     def setup(self):
         self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
-        self.asked(f"{FIND_OURS}; __import__('timing_pictures').start()")
+        self.kernel.kc.execute_interactive(f"{FIND_OURS}; __import__('timing_pictures').start()",
+                                           store_history=False, timeout=300)
 
     def teardown(self):
         if hasattr(self.kernel, "km"):   # nbval has stopped one that didn't answer
             self.kernel.stop()
 
-    def asked(self, code):
-        """What the kernel prints when it executes code, and the traceback if it fails."""
+    def values_of(self, code):
+        """What the kernel prints as JSON when it executes code."""
+        if not self.kernel.is_alive():
+            pytest.fail("the kernel died (out of memory?)")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             self.kernel.kc.execute_interactive(code, store_history=False, allow_stdin=False, timeout=300)
-        return printed.getvalue()
-
-    def values_of(self, code):
-        """What the kernel prints as JSON."""
-        printed = self.asked(code)
         try:
-            return json.loads(printed)
+            return json.loads(printed.getvalue())
         except json.JSONDecodeError:
-            pytest.fail(printed)
+            pytest.fail(printed.getvalue())   # the traceback
 
     def holds(self, cell):
         """What doesn't hold after a cell, or an exercise's answer; "" if all does."""
         expected = [*cell.metadata.holds, *cell.metadata.get("any_seed", {}).values()]
         values = self.values_of(figures.question(expected) if cell.cell_type == "code" else
                                 answers.question(cell, [*expected, "printed"]))
-        printed = values.pop("printed", "nothing")
+        printed = f" The answer printed:\n{values.pop('printed')}" if "printed" in values else ""
         wrong = "; ".join(f"{expression} is {value}" for expression, value in values.items()
                           if isinstance(value, str) or not value)
-        return wrong and f"With the course's settings this must hold: {wrong}. The answer printed:\n{printed}"
+        return wrong and f"With the course's settings this must hold: {wrong}.{printed}"
 
     def figure(self, claim):
         """How a figure in the text differs from the run; "" if it doesn't."""
@@ -117,7 +113,7 @@ def unchecked(nb):
         if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
         if cell.cell_type == "markdown" and cell.id.startswith("exercise-") != ("holds" in cell.metadata):
-            yield f"{cell.id}: an exercise has `holds` in its metadata, what its answer must make true; no other text"
+            yield f"{cell.id}: an exercise has `holds`, what its answer must make true; no other text has"
         says_what = any("draws(" in expression for expression in cell.metadata.get("holds", []))
         if has_tag(cell, "varies") and any(map(png, cell.outputs)) and not says_what:
             yield f"{cell.id} varies and draws, but doesn't say under `holds` what (tests/timing_pictures.py)"
@@ -162,8 +158,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter, config):
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        terminalreporter.section("Not all is checked here")
-        terminalreporter.line(ELSEWHERE)
+        terminalreporter.line("Left out here: other places, and mutants. They have `make everywhere` and, before a "
+                              "release, `make matrix` and `make mutants`.")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

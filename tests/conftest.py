@@ -1,7 +1,5 @@
 """What several test files use."""
 
-from unittest import mock
-
 import pytest
 
 from compare import difference
@@ -49,8 +47,8 @@ def after(stored, tmp_path, monkeypatch):
     from notebook_names import NAMES
     sources = {cell.id: cell.source for cell in code_cells(stored)}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # where it makes a folder
-    # The real one needs a kernel.
-    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", mock.Mock())
+    needs_a_kernel = "matplotlib_inline.backend_inline.set_matplotlib_formats"
+    monkeypatch.setattr(needs_a_kernel, lambda *formats: None)
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
 
     def execute(*cells, **names):

@@ -80,20 +80,16 @@ def says(**metadata):
     return lambda cell: cell.metadata.update(metadata)
 
 
-def without_picture(cell):
-    del cell.outputs[0].data["image/png"]
-
-
 # A cell, what is changed in a copy of it, and what the check must say of that: None if it passes.
 CHANGES = [
     ("number", printed("accuracy 0.9653\n"), "[stream: stdout]\n-accuracy 0.9653\n+accuracy 0.9652\n"),
     ("number", code("print(", "# NBVAL_IGNORE_OUTPUT\nprint('test', "), "-accuracy 0.9652\n+test acc"),
     ("value", code("1", "2"), "+{'a': 2}"),
-    ("parameters", code("n = 1", "import sys; n = 1; print('oops', file=sys.stderr)"), "+[stream: stderr]\n+oops"),
+    ("parameters", code("n = 1", "import sys; n = 1; sys.stderr.write('oops')"), "+[stream: stderr]\n+oops"),
     ("parameters", code("n = 1", "n = 1 / 0"), "ZeroDivisionError"),
     ("parameters", says(holds=["n == 1", "n == 2"]), "this must hold: n == 2"),
     ("plot", code("3]", "3.05]"), "+picture differs: build/plot-"),
-    ("plot", without_picture, "+[display_data: image/png, text/plain]"),
+    ("plot", lambda cell: cell.outputs[0].data.pop("image/png"), "+[display_data: image/png, text/plain]"),
     ("plot", code(PLOT, "pass"), "-[display_data: image/png, text/plain]"),
     ("plot", code("plt.show()", "plt.show()\nprint('done')"), "+[stream: stdout]"),
     # What varies
@@ -113,32 +109,27 @@ CHANGES = [
     # Figures in the text
     ("title", code("1.00", "1.01"), "the run gives 1, but the text says: So n is 1.01"),
     ("title", code("= n", "= nothing"), "nothing can't be evaluated"),
-    ("zh title", None, "the run gives 1, but the text says: 所以 n 等于 1.01。"),
 ]
 
 
-def test_every_change_is_noticed(check, pytester, nb):
+def test_every_change_is_noticed(check, nb):
     """All changed copies in one notebook, each under an id of its own; nbval's options make no difference."""
-    by_id, reports = {cell.id: cell for cell in copy.deepcopy(nb).cells}, defaultdict(str)
+    by_id, said = {cell.id: cell for cell in nb.cells}, defaultdict(str)
     for i, (cell_id, change, _) in enumerate(CHANGES):
-        if change is not None:
-            nb.cells.append(copy.deepcopy(by_id[cell_id]))
-            nb.cells[-1].id = f"{cell_id}-{i}"
-            change(nb.cells[-1])
+        nb.cells.append(copy.deepcopy(by_id[cell_id]))
+        nb.cells[-1].id = f"{cell_id}-{i}"
+        change(nb.cells[-1])
     for i, cell in enumerate(code_cells(nb)):
         cell.execution_count = i + 1
-
     result = check(nb, "--nbval-lax", "--nbval-current-env")
     for report in result.reprec.getreports("pytest_runtest_logreport"):
         name = report.nodeid.split("::", 1)[1].split(":")[0]
-        reports[re.sub("^(figure in|answer to|holds after) ", "", name)] += report.longreprtext
-    for i, (cell_id, change, saying) in enumerate(CHANGES):
-        said = reports.pop(cell_id if change is None else f"{cell_id}-{i}")
-        assert said == "" if saying is None else saying in said, said
-    assert reports == dict.fromkeys(by_id, "")
-    map_of_pixels, = pytester.path.glob("build/plot-*-difference.png")
-    with Image.open(map_of_pixels) as image:
-        assert 0 < np.asarray(image).mean() < 0.1
+        said[re.sub("^(figure in|answer to|holds after) ", "", name)] += report.longreprtext
+    for i, (cell_id, _, saying) in enumerate(CHANGES):
+        found = said.pop(f"{cell_id}-{i}")
+        assert found == "" if saying is None else saying in found, found
+    assert said.pop("zh title") == "the run gives 1, but the text says: 所以 n 等于 1.01。"
+    assert said == dict.fromkeys(by_id, "")
 
 
 # What is changed in the notebook or in its text, and what is said.
@@ -147,7 +138,7 @@ REFUSED = [
     (lambda nb: says(tags=["nbval-skip"])(nb.cells[2]), "number has an unknown tag, nbval-skip"),
     (lambda nb: says(holds=[])(nb.cells[6]), "times varies and draws, but doesn't say"),
     (lambda nb: nb.cells.append(new_markdown_cell("**Exercise 2.** Why?", id="a1b2")), "a1b2 is an exercise"),
-    (lambda nb: nb.cells.append(new_markdown_cell(id="exercise-two")), "exercise-two: an exercise has `holds`"),
+    (lambda nb: nb.cells.append(new_markdown_cell(id="exercise-two")), "exercise-two: an exercise has"),
     (lambda nb: nbformat.writes(nb).replace('"id": "value"', '"id": "number"'), "have the same id"),
     (lambda nb: nbformat.writes(nb).replace("\n", "\n<<<<<<< HEAD\n", 1), "git conflict"),
     (lambda nb: re.sub(' *"id": .*\n', "", nbformat.writes(nb)), "have lost their ids"),   # as Kaggle does
@@ -167,42 +158,31 @@ def test_without_mnist_the_last_line_says_that_nothing_was_compared(check, nb, m
 
 
 def film(*grey_levels, duration=100, height=20):
-    """A film as HTML; black but for one pixel, which has a grey level in each frame."""
+    """What shows a film in HTML; black but for one pixel, which has a grey level in each frame."""
     frames = np.zeros((len(grey_levels), height, 30), np.uint8)
     frames[:, 10, 10] = grey_levels
     file, (first, *others) = io.BytesIO(), map(Image.fromarray, frames)
     first.save(file, "png", save_all=bool(others), append_images=others, duration=duration)
-    return f"<img src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}'>"
+    html = f"<img src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}'>"
+    return [new_output("display_data", {"text/html": html})]
 
 
-def outputs(*texts):
-    """What a cell prints, or shows as HTML."""
-    return [new_output("display_data", {"text/html": text}) if text.startswith("<") else
-            new_output("stream", text=text) for text in texts]
-
-
-PICTURE = ["picture differs: build/cell-0-stored.png, -fresh.png and -difference.png"]
-
-
-@pytest.mark.parametrize("stored, fresh, changes", [
-    (["1\n2\n"], ["1\n", "2\n"], []), (["a\n"], ["a"], [" → nothing"]),
-    (["accuracy 0.9655, 5 s"], ["accuracy 0.9661, 5 s"], ["accuracy 0.9655 → 0.9661, 5 s"]),
-    (["<p>" + 99 * "ab"], ["<p>" + 99 * "ac"], ["<p><base64 "]),
-    # Four levels of brightness are allowed for processors that round otherwise.
-    ([film(9)], [film(13)], []), ([film(9)], [film(14)], PICTURE), ([film(9)], [film(9, height=21)], PICTURE),
-    ([film(9, 99)], [film(9, 98)], []), ([film(9, 99)], [film(9, 9)], PICTURE),
-    ([film(9, 99)], [film(9, 99, 9)], PICTURE), ([film(9, 99)], [film(9, 99, duration=200)], PICTURE),
-], ids=range(11))
-def test_what_differs_is_said_in_words(tmp_path, monkeypatch, stored, fresh, changes):
+@pytest.mark.parametrize("stored, fresh, same", [
+    (film(9), film(13), True),   # for processors that round otherwise
+    (film(9), film(14), False), (film(9), film(9, height=21), False), (film(9, 99), film(9, 98), True),
+    (film(9, 99), film(9, 9), False), (film(9, 99), film(9, 99, 9), False),
+    (film(9, 99), film(9, 99, duration=200), False)], ids=range(7))
+def test_pictures(tmp_path, monkeypatch, stored, fresh, same):
     monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
-    found = in_words(difference(new_code_cell(outputs=outputs(*stored), id="cell"), outputs(*fresh)))
-    assert len(found) == len(changes) and all(map(str.startswith, found, changes)), found
-    assert (tmp_path / "build" / "cell-0-difference.png").exists() == (changes == PICTURE)
+    found = in_words(difference(new_code_cell(outputs=stored, id="cell"), fresh))
+    assert found == ([] if same else [
+        "picture differs: build/cell-0-stored.png, -fresh.png and -difference.png"])
+    assert (tmp_path / "build" / "cell-0-difference.png").exists() != same
 
 
 def test_what_is_left_out_of_a_cell_that_varies():
-    assert without_numbers("loading    0.064 s, 28% of -3e-05, 26×: 1,234. On cuda:0, True: [512, 2], []") == \
-        "loading# s,#% of#,#×:#. On #, #:#,#"
+    assert without_numbers("loading    0.064 s, 28% of -3e-05, 26×: 1,234. On cuda:0, True: [512, 2], []") \
+        == "loading# s,#% of#,#×:#. On #, #:#,#"
     assert without_numbers("sha256 v2 0x1f x1 nan cpus") == "sha256 v2 0x1f x1 nan cpus"
 
 
@@ -215,5 +195,5 @@ def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):
     assert kept.metadata.language_info == {"name": "python"}
     printed("accuracy 0.9661\n")(again.cells[2])
     assert refreshed(nb, again).cells == again.cells
-    assert capsys.readouterr().out.splitlines() == [
-        "number: accuracy 0.9652 → 0.9661", "With new durations, as they come from the same run: duration, times"]
+    assert capsys.readouterr().out == ("number: accuracy 0.9652 → 0.9661\nWith new durations, as they come from "
+                                       "the same run: duration, times\n")

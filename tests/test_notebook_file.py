@@ -35,7 +35,7 @@ def test_the_file_is_as_make_refresh_writes_it(stored):
 
 
 def test_outputs_are_text_and_pictures_and_the_field_to_write_in(stored):
-    """No error, no warning, no path; no widget, which Colab would store so that GitHub can't read the file."""
+    """No error, no warning, no path; no widget, which GitHub can't show as Colab stores it."""
     outputs = [(cell.id, output) for cell in code_cells(stored) for output in cell.outputs]
     kinds = {(mime, cell_id if mime == "text/html" else "any") for cell_id, output in outputs
              for mime in output.get("data", [output.get("name")])}
@@ -56,8 +56,8 @@ def test_every_picture_has_its_image_and_words(stored):
 def test_what_is_folded_is_folded_everywhere(stored):
     """In Jupyter by one mark, in Colab by another; the first line is what a reader sees there."""
     for cell in code_cells(stored):
-        hidden = cell.metadata.get("jupyter", {}).get("source_hidden", False)
-        assert hidden == (cell.metadata.get("cellView") == "form") == cell.source.startswith("# @title "), cell.id
+        hidden, titled = "source_hidden" in cell.metadata.get("jupyter", {}), cell.source.startswith("# @title ")
+        assert hidden == titled == (cell.metadata.get("cellView") == "form"), cell.id
 
 
 def test_it_is_as_short_as_it_promises(stored):
@@ -107,7 +107,7 @@ def test_the_film(stored):
 # The text
 
 def test_exercises_and_what_folds_out(stored):
-    """Each exercise has a hint and an answer. What folds out is read as markdown between empty lines alone."""
+    """Each exercise has a hint and an answer. What folds out is markdown between empty lines alone."""
     exercises = [cell.source.split("**Questions**")[0] for cell in stored.cells if "exercise-" in cell.id]
     for number, text in enumerate(exercises, 1):
         assert re.search(rf"^\*\*Exercise {number}[.,]", text, re.M), text
@@ -130,28 +130,24 @@ def test_every_figure_is_tied_and_every_comment_read(path):
     assert len(in_words) > 15 and len(untied) > 100 and in_words <= untied
 
 
-@pytest.mark.parametrize("number, kind, fitting, others", [
-    ("96.5", "=", [96.52, 96.46], [96.56, 96.44, float("nan")]), ("25,450", "=", [25450], [25451]),
-    ("13", "~", [30], [40, 4]), ("96", "<", [96.7], [95.9, 97.1]), ("92", ">", [91.6], [92.1, 90.9]),
+@pytest.mark.parametrize("number, kind, fitting, other", [
+    ("96.5", "=", 96.52, 96.56), ("96.5", "=", 96.46, float("nan")), ("25,450", "=", 25450, 25451),
+    ("13", "~", 30, 40), ("13", "~", 5, 4), ("96", "<", 96.7, 95.9), ("92", ">", 91.6, 92.1),
     # In words, each beside what somebody might have written for it by mistake
-    ("a third", "~", [0.32], [0.5]), ("three fifths", "~", [0.62], [0.3]), ("a fifth", ">", [0.185], [0.3]),
-    ("a tenth", "<", [0.185], [0.05]), ("a millionth", "~", [8e-7], [8e-6]), ("Six", "=", [6], [5, 7]),
-    ("twice", "=", [1.99], [3]), ("hundreds of millions", "~", [5e8], [5e6]), ("a hundred", "=", [99], [9]),
-    ("三分之一", "~", [0.32], [0.5]), ("一半", "~", [0.5], [0.32]), ("五十分之一", "~", [0.02], [0.11]),
-    ("百万分之一", "~", [8e-7], [8e-5]), ("几亿", "~", [5e8], [5e5]), ("二十一", "=", [21], [2, 11])])
-def test_what_fits(number, kind, fitting, others):
+    ("a third", "~", 0.32, 0.5), ("three fifths", "~", 0.62, 0.3), ("a fifth", ">", 0.185, 0.3),
+    ("a tenth", "<", 0.185, 0.05), ("a millionth", "~", 8e-7, 8e-6), ("Six", "=", 6, 5), ("twice", "=", 1.99, 3),
+    ("hundreds of millions", "~", 5e8, 5e6), ("a hundred", "=", 99, 9), ("三分之一", "~", 0.32, 0.5),
+    ("一半", "~", 0.5, 0.32), ("五十分之一", "~", 0.02, 0.11), ("百万分之一", "~", 8e-7, 8e-5),
+    ("几亿", "~", 5e8, 5e5), ("十一", "=", 11, 1), ("二十", "=", 20, 10), ("两", "=", 2, 4)])
+def test_what_fits(number, kind, fitting, other):
     claim = Claim("cell", "sentence", number, kind, "x")
-    assert all(map(claim.holds, fitting)) and not any(map(claim.holds, others))
+    assert claim.holds(fitting) and not claim.holds(other)
 
 
-@pytest.mark.parametrize("find, text, n_found", [
-    *((untied_figures, text, 1) for text in [
-        "It gets 97 % right.", "A loss of 0.12.", "All 48,000 images.", "With 784 inputs", "# A\n\n97 %."]),
-    *((untied_figures, text, 0) for text in ["`0.12`", "$0.12$", "28 × 28", "## 5.1 Test", "One epoch.", "每一轮"]),
-    *((unreadable_comments, text, 1) for text in [
-        "97 %<!-- a -->", "97 %<!-- == a -->", "many<!-- = a -->", "97 % of all that it saw<!-- = a -->"])])
-def test_what_is_found(find, text, n_found):
-    assert len(find(new_notebook(cells=[new_markdown_cell(text, id="cell")]))) == n_found
+@pytest.mark.parametrize("text", [
+    "97 %<!-- a -->", "97 %<!-- == a -->", "many<!-- = a -->", "97 % of all that it saw<!-- = a -->"])
+def test_a_comment_that_ties_nothing_is_found(text):
+    assert unreadable_comments(new_notebook(cells=[new_markdown_cell(text, id="cell")]))
 
 
 # The page
@@ -165,8 +161,9 @@ def loaded(html):
 def test_the_page_has_all_and_is_small(path, language):
     """What is to be guessed first is folded; the contents name every heading; nothing is loaded."""
     nb = read(path)
-    html = page(nb, language)
+    html = page(nb, language, "https://example.org/")
     assert len(html.encode()) <= 1_500_000 and loaded(html) == []
+    assert '<meta content="https://example.org/hidden-units.png" property="og:image"' in html
     to_guess = [cell for cell in code_cells(nb) if has_tag(cell, "guess")]
     assert html.count('<details class="guess">') == len(to_guess) == 8
     anchors = [anchor for _, _, anchor in contents(nb)]
@@ -179,9 +176,8 @@ def test_the_page_has_all_and_is_small(path, language):
 
 
 def test_what_a_reader_of_a_copy_writes_is_on_the_page():
-    text = ("# My copy\n\nIt is $x^2$, 5 % of it. It costs \\$5 and \\$6. Broken: $x_$ here. `$y$` is code.\n\n"
-            "## Its `fit` & *more*")
-    html = unescape(page(new_notebook(cells=[new_markdown_cell(text, id="title")])))
-    for shown in ("<title>My copy</title>", "<msup>", "5\u00a0% of", "$5 and $6", "$x_$ here", "<code>$y$</code>"):
+    text = "# My copy\n\nIt is $x^2$, 5 % of it. It costs \\$5 and \\$6. Broken: $x_$ here. `$y$` is code.\n\n"
+    html = unescape(page(new_notebook(cells=[new_markdown_cell(text + "## Its `fit` & *more*", id="title")])))
+    for shown in ("<title>My copy", "<msup>", "5\u00a0% of", "$5 and $6", "$x_$ here", "<code>$y$</code>"):
         assert shown in html
     assert set(re.findall(r'<a href="#([^"]*)"', html)) <= set(re.findall(r' id="([^"]*)"', html))

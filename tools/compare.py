@@ -25,10 +25,7 @@ EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
 
 
 def difference(stored, outputs):
-    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't.
-
-    Of a cell tagged `varies`, only kinds and words are compared.
-    """
+    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't."""
     varies = has_tag(stored, "varies")
     before, after = merged(stored.outputs), merged(outputs)
     lines = as_lines(before, varies), as_lines(after, varies)
@@ -41,13 +38,12 @@ def difference(stored, outputs):
 
 def in_words(diff):
     """A diff, one line for each change: "accuracy 0.9655 → 0.9661"."""
-    before, after = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
-    return [one_line(*pair) for pair in zip_longest(before, after, fillvalue="nothing")]
+    sides = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
+    return [after if after.startswith("picture differs") else one_line(before, after)
+            for before, after in zip_longest(*sides, fillvalue="nothing")]
 
 
 def one_line(before, after):
-    if after.startswith("picture differs"):
-        return after
     words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
     if len(words[0]) != len(words[1]):
         return f"{before} → {after}"[:200]
@@ -62,13 +58,10 @@ def as_lines(outputs, varies):
         lines.append(f"[{output.output_type}: {', '.join(sorted(data))}]")
         for mime, text in sorted(data.items()):
             if mime != "image/png":
+                digest = lambda block: f"<base64 {hashlib.sha256(block[0].encode()).hexdigest()[:16]}>"
                 text = re.sub(r"[\w+/=]{40,}", digest, EMBEDDED.sub("", str(text)))
                 lines += (without_numbers(text) if varies else text).split("\n")
     return lines
-
-
-def digest(block):
-    return f"<base64 {hashlib.sha256(block[0].encode()).hexdigest()[:16]}>"
 
 
 def without_numbers(text):
@@ -106,10 +99,7 @@ def frames(data):
 
 
 def same_picture(stored, fresh, name):
-    """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
-
-    If not, build/ gets the first frames that differ and a map of the difference: NAME-stored.png and so on.
-    """
+    """Whether two PNGs show the same picture or film. If not, build/ gets the first frames that differ."""
     films = frames(stored), frames(fresh)
     same_times = [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
     for (before, _), (after, _) in zip(*films):

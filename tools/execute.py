@@ -190,7 +190,7 @@ def run():
 def executed(nb, before_it="", folder=ROOT):
     """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first."""
     fresh = copy.deepcopy(nb)
-    fresh.cells.append(nbformat.v4.new_code_cell(f"{FIND_OURS}\n{before_it}"))   # nbclient needs a place for it
+    fresh.cells.append(nbformat.v4.new_code_cell(f"{FIND_OURS}\n{before_it}"))   # nbclient needs a place
     client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, timeout=600,
                             kernel_name="python3", extra_arguments=QUIET,
                             resources={"metadata": {"path": folder}})
