@@ -156,17 +156,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=NO_MNIST))
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        terminalreporter.line("Left out here: other places, and mutants. They have `make everywhere` and, before a "
-                              "release, `make matrix` and `make mutants`.")
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session):
     """What was skipped for want of MNIST is said last, below pytest's own counts."""
     result = yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")   # a worker of xdist has none
+    if reporter and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        reporter.write_line("Left out here: the notebook in other places, and mutants. Try make everywhere "
+                            "and, before a release, make matrix and make mutants.")
     if reporter and any(NO_MNIST in str(report.longrepr) for report in reporter.stats.get("skipped", [])):
         reporter.write_line(NOT_COMPARED, red=True, bold=True)
     return result

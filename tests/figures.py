@@ -16,20 +16,13 @@ COUNTS = {word: n for n, word in enumerate(
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000,
          "millionth": 10**6}
 SIZES = {"dozens": 12, "hundreds": 100, "thousands": 1000, "millions": 10**6}
-HAN = {"两": 2} | {digit: n for n, digit in enumerate("一二三四五六七八九", 1)}
+HAN = {"两": 2, "十一": 11, "十二": 12} | {digit: n for n, digit in enumerate("一二三四五六七八九十", 1)}
 HAN_SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "亿": 10**8}
 
 # What words stand for, from the lowest to the highest value
 around = lambda n: (n - 0.5, n + 0.5)
 plural = lambda n: (n, 10 * n)   # hundreds: from one hundred to a thousand
 share = lambda n, of: (n / of * 0.7, n / of * 1.4) if of <= 10 else (n / of / 3, n / of * 3)
-
-
-def han_count(text):
-    tens, ten, ones = text.rpartition("十")
-    return around((10 * HAN.get(tens, 1) if ten else 0) + HAN.get(ones, 0))
-
-
 count, part, sizes = ("|".join(names) for names in (COUNTS, PARTS, SIZES))
 # Quantities in words, English and Chinese: the words, what must follow, what they stand for.
 QUANTITIES = [
@@ -42,7 +35,7 @@ QUANTITIES = [
      lambda of, size, n: share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))),
     ("一半", "", lambda: share(1, 2)),
     ("几([十百千万亿])", "", lambda n: plural(HAN_SIZES[n])),
-    ("(?!一(?:倍|轮|个百分点))([一两二三四五六七八九十]+)", "倍|轮|个百分点", han_count),
+    ("(?!一(?:倍|轮|个百分点))(十[一二]?|[一两二三四五六七八九])", "倍|轮|个百分点", lambda n: around(HAN[n])),
 ]
 # The same as one pattern without groups
 EITHER = re.sub(r"\((?!\?)", "(?:", "|".join(f"{words}(?={follows})" for words, follows, _ in QUANTITIES))
