@@ -1,5 +1,7 @@
 """What several test files use."""
 
+from unittest import mock
+
 import pytest
 
 from compare import difference
@@ -47,8 +49,7 @@ def after(stored, tmp_path, monkeypatch):
     from notebook_names import NAMES
     sources = {cell.id: cell.source for cell in code_cells(stored)}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # where it makes a folder
-    needs_a_kernel = "matplotlib_inline.backend_inline.set_matplotlib_formats"
-    monkeypatch.setattr(needs_a_kernel, lambda *formats: None)
+    monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", mock.Mock())
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
 
     def execute(*cells, **names):
