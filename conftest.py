@@ -1,8 +1,3 @@
-"""Where pytest finds the project's own checks. How the notebook is checked: tests/check_notebook.py."""
-
-import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("tools", "tests")]
+"""How the notebook is checked: tests/check_notebook.py. pyproject.toml says where pytest finds it."""
 
 pytest_plugins = ["check_notebook", "pytester"]

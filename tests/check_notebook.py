@@ -2,17 +2,17 @@
 
 A pytest plugin, which conftest.py at the top loads. test_check.py shows that nothing slips past it.
 - tools/compare.py says what counts as the same output.
-- Of a picture of durations, words and points are compared (tools/timing_pictures.py).
-- What a cell's metadata has under `holds` must be true right after it: results of the course's own settings.
-- The exercises' answers run where they stand (answers.py). At the end each figure in the text, of the Chinese
-  edition too, is compared with the run (figures.py).
+- What a cell's metadata has under `holds` must be true right after it; of an exercise, after its answer
+  (answers.py), together with what it says of any seed. Pictures of durations: timing_pictures.py.
+- At the end each figure in the text, of the Chinese edition too, is compared with the run (figures.py).
 """
 
+import contextlib
+import io
 import json
 from collections import defaultdict
 from dataclasses import replace
-from functools import cached_property, partial
-from queue import Empty
+from functools import partial
 
 import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
@@ -21,16 +21,12 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 import answers
 import execute   # noqa: F401 - the user's own settings stay out from here on
 import figures
-import timing_pictures
 from compare import difference, png
-from notebook_file import CHINESE, NOTEBOOK, ROOT, TAGS, code_cells, has_tag, read
+from notebook_file import FIND_OURS, ROOT, TAGS, code_cells, has_tag, read
 
 NO_MNIST = "for want of MNIST in data/; `make everywhere` executes the notebook on the stand-in"
 NOT_COMPARED = ("THE DIGITS WERE NOT COMPARED, for want of MNIST: get it with python data/prepare.py, "
                 "and run this again.")
-ELSEWHERE = ("Left out here: the notebook in other places (instruction sets, Jupyter in a browser, "
-             "papermill, other settings, the stand-in, …). `make everywhere` checks "
-             "them. Before a release: `make matrix` and `make mutants`.")
 
 
 def has_mnist():
@@ -46,12 +42,13 @@ def pytest_collect_file(file_path, parent):
 
 
 class Notebook(IPyNbFile):
-    """A notebook: its cells, between them the exercises' answers, and at the end the figures in its text."""
+    """A notebook: its cells, between them what must hold there, and at the end the figures in its text."""
 
     def collect(self):
+        other = self.path.parent / "zh" / self.path.name
         try:
             self.nb = read(self.path)
-            chinese = figures.claims(read(CHINESE)) if self.path == NOTEBOOK else []
+            chinese = figures.claims(read(other)) if other.exists() else []
         except SystemExit as error:
             raise self.CollectError(str(error)) from None
         if faults := [*unchecked(self.nb)]:
@@ -60,39 +57,49 @@ class Notebook(IPyNbFile):
             if cell.cell_type == "code":
                 yield Cell.from_parent(self, name=cell.id, cell_num=cell.execution_count, cell=cell,
                                        options=defaultdict(bool, check=True))
-            elif cell.id.startswith("exercise-"):
-                yield Question.from_parent(self, name=f"answer to {cell.id}", ask=partial(self.answer, cell))
-        self.claims = figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]
-        for claim in self.claims:
+            if "holds" in cell.metadata:
+                name = "holds after" if cell.cell_type == "code" else "answer to"
+                yield Question.from_parent(self, name=f"{name} {cell.id}", ask=partial(self.holds, cell))
+        for claim in figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]:
             yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
 
     def setup(self):
-        self.kernel = Kernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
-        self.kernel.ask(timing_pictures.START)
+        self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))
+        self.kernel.kc.execute_interactive(f"{FIND_OURS}; __import__('timing_pictures').start()",
+                                           store_history=False, timeout=300)
 
     def teardown(self):
-        if hasattr(self.kernel, "km"):   # one that died has its sockets open still
+        if hasattr(self.kernel, "km"):   # nbval has stopped one that didn't answer
             self.kernel.stop()
 
-    def answer(self, cell):
-        """What is wrong with an exercise's answer, executed where it stands; "" if nothing is."""
-        expected = [*answers.CHECKS[cell.id], *cell.metadata.get("any_seed", {}).values()]
-        values = self.kernel.values(answers.question(cell, [*expected, "printed"]))
-        printed = values.pop("printed")
-        wrong = figures.untrue(values)
-        return wrong and f"{wrong}. The answer printed:\n{printed}"
+    def values_of(self, code):
+        """What the kernel prints as JSON when it executes code."""
+        if not self.kernel.is_alive():
+            pytest.fail("the kernel died (out of memory?)")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            self.kernel.kc.execute_interactive(code, store_history=False, allow_stdin=False, timeout=300)
+        try:
+            return json.loads(printed.getvalue())
+        except json.JSONDecodeError:
+            pytest.fail(printed.getvalue())   # the traceback
+
+    def holds(self, cell):
+        """What doesn't hold after a cell, or an exercise's answer; "" if all does."""
+        expected = [*cell.metadata.holds, *cell.metadata.get("any_seed", {}).values()]
+        values = self.values_of(figures.question(expected) if cell.cell_type == "code" else
+                                answers.question(cell, [*expected, "printed"]))
+        printed = f" The answer printed:\n{values.pop('printed')}" if "printed" in values else ""
+        wrong = "; ".join(f"{expression} is {value}" for expression, value in values.items()
+                          if isinstance(value, str) or not value)
+        return wrong and f"With the course's settings this must hold: {wrong}.{printed}"
 
     def figure(self, claim):
         """How a figure in the text differs from the run; "" if it doesn't."""
-        value = self.values[claim.expression]
+        value = self.values_of(figures.question([claim.expression]))[claim.expression]
         if isinstance(value, str):
             return f"{claim.expression} can't be evaluated: {value}"
         return "" if claim.holds(value) else f"the run gives {value:.6g}, but the text says: {claim.sentence}"
-
-    @cached_property
-    def values(self):
-        """The value of each expression behind a figure: a number, or a text that says what went wrong."""
-        return self.kernel.values(figures.question(claim.expression for claim in self.claims))
 
 
 def unchecked(nb):
@@ -105,9 +112,11 @@ def unchecked(nb):
             yield f"{cell.id} has an unknown tag, {', '.join(unknown)}"
         if cell.source.startswith("**Exercise ") and not cell.id.startswith("exercise-"):
             yield f"{cell.id} is an exercise, so its id must start with exercise-: its answer would not run"
-    for cell in cells:
-        if has_tag(cell, "varies") and any(map(png, cell.outputs)) != ("drawn" in cell.metadata):
-            yield f"{cell.id}: a cell that varies has `drawn` in its metadata if it draws, and only then"
+        if cell.cell_type == "markdown" and cell.id.startswith("exercise-") != ("holds" in cell.metadata):
+            yield f"{cell.id}: an exercise has `holds`, what its answer must make true; no other text has"
+        says_what = any("draws(" in expression for expression in cell.metadata.get("holds", []))
+        if has_tag(cell, "varies") and any(map(png, cell.outputs)) and not says_what:
+            yield f"{cell.id} varies and draws, but doesn't say under `holds` what (tests/timing_pictures.py)"
 
 
 class Question(pytest.Item):
@@ -137,70 +146,14 @@ class Cell(IPyNbCell):
         self.comparison_traceback = difference(self.cell, fresh)
         return not self.comparison_traceback
 
-    def runtest(self):
-        super().runtest()
-        metadata, kernel = self.cell.metadata, self.parent.kernel
-        if "drawn" in metadata:
-            faults = f"__import__('timing_pictures').print_faults({metadata.drawn!r}, globals())"
-            if wrong := kernel.ask(faults):
-                self.raise_cell_error(f"The picture is another: {wrong}")
-        if "holds" in metadata:
-            if wrong := figures.untrue(kernel.values(figures.question(metadata.holds))):
-                self.raise_cell_error(f"With the course's settings this must hold: {wrong}")
-
     def raise_cell_error(self, message, traceback=""):
         pytest.fail(f"{self.name}: {message}\n{traceback}\n\nThe cell:\n{self.cell.source}")
 
 
-class Kernel(RunningKernel):
-
-    def ask(self, code):
-        """Execute code. Returns what it prints, and the traceback if it fails."""
-        asked, printed = self.execute_cell_input(code, allow_stdin=False), ""
-        while True:
-            message = self.get_message("iopub", timeout=300)
-            content = message["content"]
-            if message["parent_header"].get("msg_id") == asked:
-                if content.get("name") == "stdout":
-                    printed += content["text"]
-                printed += "\n".join(content.get("traceback", []))
-                if content.get("execution_state") == "idle":
-                    return printed
-
-    def values(self, code):
-        """What code prints as JSON."""
-        printed = self.ask(code)
-        try:
-            return json.loads(printed)
-        except json.JSONDecodeError:
-            pytest.fail(printed)
-
-    def get_message(self, stream, timeout=None):
-        """nbval's waiting for a message (seconds), which ends at once when the kernel has died."""
-        while True:
-            try:
-                return super().get_message(stream, min(timeout, 1))
-            except Empty:
-                timeout -= 1
-                if not self.is_alive():
-                    raise RuntimeError("the kernel died (out of memory?)") from None
-                if timeout <= 0:
-                    raise
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest first; skip what needs MNIST."""
-    items.sort(key=lambda item: not isinstance(item.parent, Notebook))
     for item in items:
         if not has_mnist() and (isinstance(item.parent, Notebook) or item.get_closest_marker("mnist")):
             item.add_marker(pytest.mark.skip(reason=NO_MNIST))
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        terminalreporter.section("Not all is checked here")
-        terminalreporter.line(ELSEWHERE)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -208,6 +161,9 @@ def pytest_sessionfinish(session):
     """What was skipped for want of MNIST is said last, below pytest's own counts."""
     result = yield
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")   # a worker of xdist has none
+    if reporter and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        reporter.write_line("Left out here: the notebook in other places, and mutants. Try make everywhere "
+                            "and, before a release, make matrix and make mutants.")
     if reporter and any(NO_MNIST in str(report.longrepr) for report in reporter.stats.get("skipped", [])):
         reporter.write_line(NOT_COMPARED, red=True, bold=True)
     return result

@@ -42,17 +42,13 @@ def notebook_precision():
 
 @pytest.fixture
 def after(stored, tmp_path, monkeypatch):
-    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards.
-
-    What the cell `set-up` sets for the whole process is put back afterwards.
-    """
+    """Execute cells of the notebook after its definitions, with other names: returns all names afterwards."""
     import matplotlib.pyplot as plt
     import torch
 
     from notebook_names import NAMES
     sources = {cell.id: cell.source for cell in code_cells(stored)}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))   # where it makes a folder
-    # The real one needs a kernel.
     monkeypatch.setattr("matplotlib_inline.backend_inline.set_matplotlib_formats", mock.Mock())
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
 
@@ -62,7 +58,7 @@ def after(stored, tmp_path, monkeypatch):
             exec(compile(sources[cell], f"<cell {cell}>", "exec"), scope)
         return scope
 
-    with kept(), plt.rc_context():
+    with kept(), plt.rc_context():   # what the cell `set-up` sets for the whole process
         yield execute
     plt.close("all")
     torch.set_printoptions(profile="default")

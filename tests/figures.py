@@ -8,53 +8,38 @@ import json
 import re
 from dataclasses import dataclass
 
-NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+from timing_pictures import draws
 
-# Quantities in words, English and Chinese
-NUMBERS = "two three four five six seven eight nine ten eleven twelve"
-COUNTS = {word: n for n, word in enumerate(NUMBERS.split(), 2)}
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+COUNTS = {word: n for n, word in enumerate(
+    "two three four five six seven eight nine ten eleven twelve".split(), 2)}
 PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "hundredth": 100, "thousandth": 1000,
          "millionth": 10**6}
 SIZES = {"dozens": 12, "hundreds": 100, "thousands": 1000, "millions": 10**6}
-HAN = {"两": 2} | {digit: n for n, digit in enumerate("一二三四五六七八九", 1)}
+HAN = {"两": 2, "十一": 11, "十二": 12} | {digit: n for n, digit in enumerate("一二三四五六七八九十", 1)}
 HAN_SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "百万": 10**6, "亿": 10**8}
-
 
 # What words stand for, from the lowest to the highest value
 around = lambda n: (n - 0.5, n + 0.5)
 plural = lambda n: (n, 10 * n)   # hundreds: from one hundred to a thousand
 share = lambda n, of: (n / of * 0.7, n / of * 1.4) if of <= 10 else (n / of / 3, n / of * 3)
-han_share = lambda of, size, n: share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))
-
-
-def han_count(text):
-    tens, ten, ones = text.rpartition("十")
-    return around((10 * HAN.get(tens, 1) if ten else 0) + HAN.get(ones, 0))
-
-
 count, part, sizes = ("|".join(names) for names in (COUNTS, PARTS, SIZES))
-# The words, what must follow, what they stand for.
-ENGLISH = [
-    (f"(a|an|one|{count}) ({part})s?", "", lambda n, part: share(COUNTS.get(n, 1), PARTS[part])),
+# Quantities in words, English and Chinese: the words, what must follow, what they stand for.
+QUANTITIES = [
+    (f"(a|one|{count}) ({part})s?", "", lambda n, part: share(COUNTS.get(n, 1), PARTS[part])),
     ("twice", " as| the|<!", lambda: (1.7, 2.3)),
     (f"({sizes})(?: of ({sizes}))?", "", lambda n, of: plural(SIZES[n] * SIZES.get(of, 1))),
     ("a hundred", "", lambda: (75, 125)),
     (f"({count})", " (?:epochs|points|times)", lambda n: around(COUNTS[n])),
-]
-CHINESE = [
-    ("(?!分)([二三四五六七八九]?)(百万|[十百千万亿]?)分之([一二三四五六七八九])", "", han_share),
+    ("(?!分)([二三四五六七八九]?)(百万|[十百千万亿]?)分之([一二三四五六七八九])", "",
+     lambda of, size, n: share(HAN[n], HAN.get(of, 1) * HAN_SIZES.get(size, 1))),
     ("一半", "", lambda: share(1, 2)),
     ("几([十百千万亿])", "", lambda n: plural(HAN_SIZES[n])),
-    ("(?!一(?:倍|轮|个百分点))([一两二三四五六七八九十]+)", "倍|轮|个百分点", han_count),
+    ("(?!一(?:倍|轮|个百分点))(十[一二]?|[一两二三四五六七八九])", "倍|轮|个百分点", lambda n: around(HAN[n])),
 ]
-
-
-def either(table):
-    """One pattern for a whole table, without groups."""
-    return re.sub(r"\((?!\?)", "(?:", "|".join(f"{words}(?={follows})" for words, follows, _ in table))
-
-
-WORDS = rf"(?:\b(?i:{either(ENGLISH)})\b|{either(CHINESE)})"
+# The same as one pattern without groups
+EITHER = re.sub(r"\((?!\?)", "(?:", "|".join(f"{words}(?={follows})" for words, follows, _ in QUANTITIES))
+WORDS = rf"(?<![A-Za-z])(?i:{EITHER})(?![A-Za-z])"
 # The figure nearest to the comment: no other one stands between.
 BETWEEN = rf"(?:(?!{WORDS})[^\d.<>`\n]){{0,20}}"
 CLAIM = re.compile(rf"(?:(?P<before>{NUMBER}|{WORDS}){BETWEEN})?"
@@ -65,12 +50,6 @@ NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|^#+
                        re.S | re.M)
 # A percentage, a decimal fraction, three digits and more, or words: a figure that must be tied.
 FIGURE = re.compile(rf"(?<![\w.,])(?:\d+(?:,\d{{3}})+|\d+\.\d+|\d{{3,}}|\d+(?= ?%))(?![\w,]|\.\d)|{WORDS}")
-
-
-def bounds(text):
-    """The lowest and the highest value that a quantity in words stands for."""
-    return next(values(*found.groups()) for words, _, values in ENGLISH + CHINESE
-                if (found := re.fullmatch(words, text.lower())))
 
 
 @dataclass
@@ -87,7 +66,8 @@ class Claim:
     def holds(self, value):
         """Whether the figure fits a value (a number) of the expression."""
         if not self.number[0].isdigit():
-            low, high = bounds(self.number)
+            low, high = next(values(*found.groups()) for words, _, values in QUANTITIES
+                             if (found := re.fullmatch(words, self.number.lower())))
             return {"<": low < value, ">": value < high}.get(self.kind, low <= value <= high)
         number = float(self.number.replace(",", ""))
         decimals = len(self.number.partition(".")[2])
@@ -101,36 +81,34 @@ class Claim:
 def sentence_around(text, position):
     """The sentence at a position of a markdown text, without the comments."""
     start = max(text.rfind(end, 0, position) for end in (". ", "\n", "? ", ": ", "。", "？", "："))
-    stop = min((i for i in (text.find(end, position) for end in (". ", "\n", "? ", "。", "？")) if i >= 0),
-               default=len(text))
-    return COMMENT.sub("", text[start + 1:stop + 1]).strip()
+    rest = re.split(r"(?<=[.?]) |\n|(?<=[。？])", text[position:])[0]
+    return COMMENT.sub("", text[start + 1:position] + rest).strip()
 
 
-def markdown(nb):
-    return [(cell.id, cell.source) for cell in nb.cells if cell.cell_type == "markdown"]
+def found_in(nb, pattern, change=lambda text: text):
+    """The matches of a pattern in a notebook's changed texts: (the cell's id, the text, the match)."""
+    texts = [(cell.id, change(cell.source)) for cell in nb.cells if cell.cell_type == "markdown"]
+    return [(cell_id, text, match) for cell_id, text in texts for match in pattern.finditer(text)]
 
 
 def claims(nb):
     """Every tied figure of a notebook's text."""
     return [Claim(cell_id, sentence_around(text, found.start()), *found.group("before", "kind", "expression"))
-            for cell_id, text in markdown(nb) for found in CLAIM.finditer(text)
-            if found["kind"] and found["before"]]
+            for cell_id, text, found in found_in(nb, CLAIM) if found["kind"] and found["before"]]
 
 
 def unreadable_comments(nb):
     """Comments in the text that are neither a claim nor `given`."""
-    return [f"{cell_id}: {comment}" for cell_id, text in markdown(nb) for comment in COMMENT.findall(text)
-            if not any(comment in match[0] and match["before"] for match in CLAIM.finditer(text))]
+    read = [(cell_id, found.end()) for cell_id, _, found in found_in(nb, CLAIM) if found["before"]]
+    return [f"{cell_id}: {found[0]}" for cell_id, _, found in found_in(nb, COMMENT)
+            if (cell_id, found.end()) not in read]
 
 
 def untied_figures(nb):
     """Figures in the text that have no comment behind them, each with its sentence."""
-    found = []
-    for cell_id, text in markdown(nb):
-        rest = NOT_PROSE.sub(" ", COMMENT.sub("", CLAIM.sub("", text)))
-        found += [f"{cell_id}: {figure[0]} in: {sentence_around(rest, figure.start())}"
-                  for figure in FIGURE.finditer(rest)]
-    return found
+    untied = lambda text: NOT_PROSE.sub(" ", COMMENT.sub("", CLAIM.sub("", text)))
+    return [f"{cell_id}: {figure[0]} in: {sentence_around(text, figure.start())}"
+            for cell_id, text, figure in found_in(nb, FIGURE, untied)]
 
 
 def question(expressions):
@@ -140,7 +118,7 @@ def question(expressions):
 
 def evaluate(expressions, names):
     """Print {expression: value} as JSON: a number, or a text that says what went wrong."""
-    values = {}
+    values, names = {}, names | {"draws": draws}
     for expression in expressions:
         try:
             value = eval(expression, dict(names))
@@ -148,9 +126,3 @@ def evaluate(expressions, names):
         except Exception as error:
             values[expression] = repr(error)
     print(json.dumps(values))
-
-
-def untrue(values):
-    """Those of some values that are not true, each with its expression, as one text."""
-    return "; ".join(f"{expression} is {value}" for expression, value in values.items()
-                     if isinstance(value, str) or not value)

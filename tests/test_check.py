@@ -2,25 +2,22 @@
 
 import base64
 import copy
+import functools
 import io
 import re
 from collections import defaultdict
 
-import matplotlib
 import nbformat
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-import answers
 import check_notebook
 import compare
-import notebook_file
-from compare import difference, in_words, same_picture, without_numbers
+from compare import difference, in_words, without_numbers
 from execute import executed, refreshed
-from notebook_file import NOTEBOOK, ROOT
+from notebook_file import NOTEBOOK, ROOT, code_cells
 
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])\nplt.show()"
 TIMES = """import time
@@ -29,7 +26,7 @@ plt.plot(x, seconds, label="line")
 plt.title("Times")
 plt.ylabel("seconds")
 plt.show()"""
-DRAWN = {"series": [["line", "x", "seconds"], ["GPU", "[]", "[]"]], "words": ["Times", "seconds"]}
+DRAWN = "draws(['Times', 'seconds'], ('line', x, seconds), ('GPU', [], []))"
 ANSWER = "<details><summary>Answer</summary>\n\n```python\nn = n + 1\nprint(n)\n```\n\n</details>"
 CELLS = [
     new_markdown_cell("So n is 1.00<!-- = n -->.", id="title"),
@@ -38,42 +35,33 @@ CELLS = [
     new_code_cell("print('it took 0.3 s on cpu')", id="duration", metadata={"tags": ["varies"]}),
     new_code_cell("{'a': 1}", id="value"),
     new_code_cell(PLOT, id="plot"),
-    new_code_cell(TIMES, id="times", metadata={"tags": ["varies"], "drawn": DRAWN}),
-    new_markdown_cell(ANSWER, id="exercise-one", metadata={"any_seed": {"It is two.": "n == 2"}}),
+    new_code_cell(TIMES, id="times", metadata={"tags": ["varies"], "holds": [DRAWN]}),
+    new_markdown_cell(ANSWER, id="exercise-one",
+                      metadata={"holds": ["'2' in printed"], "any_seed": {"It is two.": "n == 2"}}),
 ]
-
-
-@pytest.fixture(scope="module")
-def executed_once():
-    return executed(new_notebook(cells=copy.deepcopy(CELLS)))
+EXECUTED = functools.cache(lambda: executed(new_notebook(cells=CELLS)))
 
 
 @pytest.fixture
-def nb(executed_once):
-    """A small executed notebook."""
-    return copy.deepcopy(executed_once)
+def nb():
+    return copy.deepcopy(EXECUTED())
 
 
 @pytest.fixture
 def check(pytester, monkeypatch):
-    """Run pytest, with this project's settings, on a notebook or its text. Returns (status, output)."""
-    path, chinese_path = pytester.path / NOTEBOOK.name, pytester.path / "zh.ipynb"
+    """Run pytest, with this project's settings, on a notebook or its text: its RunResult."""
     pytester.makeconftest("pytest_plugins = ['check_notebook']")
     pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
     monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
-    monkeypatch.setattr(check_notebook, "CHINESE", chinese_path)
     monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
-    monkeypatch.setattr(answers, "CHECKS", defaultdict(lambda: ["'2' in printed"]))
-    for module in (notebook_file, check_notebook):
-        monkeypatch.setattr(module, "NOTEBOOK", path)
-    chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title")])
-    nbformat.write(chinese, chinese_path)
+    chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title"),
+                                  new_markdown_cell(id="parameters")])
+    nbformat.write(chinese, pytester.mkdir("zh") / NOTEBOOK.name)
 
-    def run(notebook, *options, plugins=()):
+    def run(notebook, *options):
         text = notebook if isinstance(notebook, str) else nbformat.writes(notebook)
-        path.write_text(text, encoding="utf-8")
-        result = pytester.runpytest_inprocess("-p", "no:cacheprovider", path.name, *options, plugins=plugins)
-        return result.ret, "\n".join(result.outlines + result.errlines)
+        (pytester.path / NOTEBOOK.name).write_text(text, encoding="utf-8")
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", NOTEBOOK.name, *options)
     return run
 
 
@@ -85,43 +73,28 @@ def printed(text):
     return lambda cell: cell.outputs[0].update(text=text)
 
 
-def without_picture(cell):
-    del cell.outputs[0].data["image/png"]
-
-
-def swapped(cell):
-    cell.source += "\nprint('done')"
-    cell.outputs.insert(0, new_output("stream", name="stdout", text="done\n"))
-
-
 # A cell, what is changed in a copy of it, and what the check must say of that: None if it passes.
 CHANGES = [
-    ("number", printed("accuracy 0.9653\n"), "--- stored\n+++ fresh\n@@ -1,3 +1,3 @@\n [stream: stdout]\n"
-                                             "-accuracy 0.9653\n+accuracy 0.9652\n"),
-    ("number", code("print('accuracy', 0.9652)", "# NBVAL_IGNORE_OUTPUT\nprint('accuracy', 0.9653)"),
-     "-accuracy 0.9652\n+accuracy 0.9653\n"),
+    ("number", printed("accuracy 0.9653\n"), "[stream: stdout]\n-accuracy 0.9653\n+accuracy 0.9652\n"),
+    ("number", code("print(", "# NBVAL_IGNORE_OUTPUT\nprint('test', "), "-accuracy 0.9652\n+test acc"),
     ("value", code("1", "2"), "+{'a': 2}"),
-    ("parameters", code("n = 1", "import sys; n = 1; print('oops', file=sys.stderr)"),
-     "+[stream: stderr]\n+oops"),
+    ("parameters", code("n = 1", "import sys; n = 1; sys.stderr.write('oops')"), "+[stream: stderr]\n+oops"),
     ("parameters", code("n = 1", "n = 1 / 0"), "ZeroDivisionError"),
-    ("parameters", lambda cell: cell.metadata.update(holds=["n == 1", "n == 2"]), "this must hold: n == 2"),
-    ("parameters", lambda cell: cell.metadata.update(holds=["m"]), "this must hold: m is NameError"),
-    ("plot", code("3]", "3.05]"), "+picture in build/plot-7-0-fresh.png"),
-    ("plot", without_picture, "+[display_data: image/png, text/plain]"),
+    ("parameters", lambda cell: cell.metadata.holds.append("n == 2"), "this must hold: n == 2"),
+    ("plot", code("3]", "3.05]"), "+picture differs: build/plot-"),
+    ("plot", lambda cell: cell.outputs[0].data.pop("image/png"), "+[display_data: image/png, text/plain]"),
     ("plot", code(PLOT, "pass"), "-[display_data: image/png, text/plain]"),
-    ("plot", swapped, "+[display_data: image/png, text/plain]"),
+    ("plot", code("plt.show()", "plt.show()\nprint('done')"), "+[stream: stdout]"),
     # What varies
     ("duration", printed("it took    1,000 s on cuda:0\n"), None),
     ("duration", printed("it has taken 0.3 s on cpu\n"), "-it has taken# s on #\n+it took# s on #"),
     ("times", code("Times", "More times"), "its words are"),
-    ("times", code('"seconds"', '"second"'), "its words are"),
-    ("times", code('label="line"', 'label="curve"'), "'curve', is not 'line' from x and seconds"),
+    ("times", code('label="line"', 'label="curve"'), "'curve', is not 'line' of the run"),
     ("times", code("plt.show()", "plt.plot([1], [1]); plt.show()"), "2 lines were drawn instead of 1"),
     ("times", code("plt.show()", "plt.bar([1], [1]); plt.show()"), "it has more than lines"),
-    ("times", code("plot(x, ", "plot([1, 3], "), "is not 'line' from x and seconds"),
-    ("times", code("x, seconds,", "x, [1, 2],"), "is not 'line' from x and seconds"),
+    ("times", code("plot(x, ", "plot([1, 3], "), "is not 'line' of the run"),
+    ("times", code("x, seconds,", "x, [1, 2],"), "is not 'line' of the run"),
     ("times", code("plt.show()", "plt.show(); plt.plot([1])"), "+[display_data: image/png, text/plain]"),
-    ("times", code("plt.show()", ""), "[execute_result"),
     # Answers to exercises
     ("exercise-one", code("print(n)", ""), "'2' in printed is 0.0"),
     ("exercise-one", code("n + 1", "n + 9"), "n == 2 is 0.0. The answer printed:\n10"),
@@ -129,165 +102,81 @@ CHANGES = [
     # Figures in the text
     ("title", code("1.00", "1.01"), "the run gives 1, but the text says: So n is 1.01"),
     ("title", code("= n", "= nothing"), "nothing can't be evaluated"),
-    ("zh title", None, "the run gives 1, but the text says: 所以 n 等于 1.01。"),
 ]
 
 
-def test_every_change_is_noticed(check, pytester, nb):
-    """All changed copies in one notebook, each under an id of its own."""
-    by_id, reports = {cell.id: cell for cell in copy.deepcopy(nb).cells}, {}
+def test_every_change_is_noticed(check, nb):
+    """All changed copies in one notebook, each under an id of its own; nbval's options make no difference."""
+    by_id, said = {cell.id: cell for cell in nb.cells}, defaultdict(str)
     for i, (cell_id, change, _) in enumerate(CHANGES):
-        if change is not None:
-            nb.cells.append(copy.deepcopy(by_id[cell_id]))
-            nb.cells[-1].id = f"{cell_id}-{i}"
-            change(nb.cells[-1])
-    for i, cell in enumerate(notebook_file.code_cells(nb)):
+        nb.cells.append(copy.deepcopy(by_id[cell_id]))
+        nb.cells[-1].id = f"{cell_id}-{i}"
+        change(nb.cells[-1])
+    for i, cell in enumerate(code_cells(nb)):
         cell.execution_count = i + 1
-
-    class Listener:
-        def pytest_runtest_logreport(self, report):
-            if report.when == "call":
-                name = report.nodeid.split("::", 1)[1].split(":")[0]
-                name = name.removeprefix("figure in ").removeprefix("answer to ")
-                reports[name] = report
-
-    check(nb, plugins=[Listener()])
-    for i, (cell_id, change, saying) in enumerate(CHANGES):
-        report = reports.pop(cell_id if change is None else f"{cell_id}-{i}")
-        said = report.longreprtext
-        assert report.passed if saying is None else report.failed and saying in said, said
-    assert {*reports} == {*by_id} and all(report.passed for report in reports.values())
-    with Image.open(pytester.path / "build" / "plot-7-0-difference.png") as image:
-        assert 0 < np.asarray(image).mean() < 0.1
-
-
-def without_ids(nb):
-    text = re.sub(' *"id": .*\n', "", nbformat.writes(nb))
-    return text.replace('"nbformat_minor": 5', '"nbformat_minor": 4')
+    result = check(nb, "--nbval-lax", "--nbval-current-env")
+    for report in result.reprec.getreports("pytest_runtest_logreport"):
+        name = report.nodeid.split("::", 1)[1].split(":")[0]
+        said[re.sub("^(figure in|answer to|holds after) ", "", name)] += report.longreprtext
+    for i, (cell_id, _, saying) in enumerate(CHANGES):
+        found = said.pop(f"{cell_id}-{i}")
+        assert found == "" if saying is None else saying in found, found
+    assert said.pop("zh title") == "the run gives 1, but the text says: 所以 n 等于 1.01。"
+    assert said == dict.fromkeys(by_id, "")
 
 
 # What is changed in the notebook or in its text, and what is said.
 REFUSED = [
-    *((lambda nb, n=n: nb.cells[4].update(execution_count=n), "not all executed once") for n in (None, 7)),
     (lambda nb: nb.cells.insert(2, new_code_cell("print('new')", id="new")), "not all executed once"),
-    *((lambda nb, tag=tag: nb.cells[2].metadata.update(tags=[tag]), f"number has an unknown tag, {tag}")
-      for tag in ("raises-exception", "nbval-skip", "nbval-ignore-output", "other")),
-    (lambda nb: nb.cells[6].update(metadata={"tags": ["varies"]}), "if it draws, and only then"),
-    (lambda nb: nb.cells[3].metadata.update(drawn=DRAWN), "duration: a cell that varies"),
+    (lambda nb: nb.cells[2].metadata.update(tags=["nbval-skip"]), "number has an unknown tag, nbval-skip"),
+    (lambda nb: nb.cells[6].metadata.update(holds=[]), "times varies and draws, but doesn't say"),
     (lambda nb: nb.cells.append(new_markdown_cell("**Exercise 2.** Why?", id="a1b2")), "a1b2 is an exercise"),
+    (lambda nb: nb.cells.append(new_markdown_cell(id="exercise-two")), "exercise-two: an exercise has"),
     (lambda nb: nbformat.writes(nb).replace('"id": "value"', '"id": "number"'), "have the same id"),
     (lambda nb: nbformat.writes(nb).replace("\n", "\n<<<<<<< HEAD\n", 1), "git conflict"),
-    (lambda nb: nbformat.writes(nb)[:500], "cut short"),
-    # As some editors do, and Kaggle's format and nbstripout
-    (lambda nb: nbformat.writes(nb).replace('"id": "', '"id": "cell-'), "have lost their ids"),
-    (without_ids, "git checkout"),
+    (lambda nb: re.sub(' *"id": .*\n', "", nbformat.writes(nb)), "have lost their ids"),   # as Kaggle does
 ]
 
 
 @pytest.mark.parametrize("change, saying", REFUSED, ids=[saying for _, saying in REFUSED])
 def test_a_notebook_that_would_not_be_checked_in_full_is_refused(check, nb, change, saying):
-    text = change(nb)
-    status, said = check(text or nb)
-    assert status == 2 and saying in said, said
-
-
-@pytest.mark.parametrize("options", [["--nbval-lax"], ["-o", "addopts="], ["--nbval", "--nbval-current-env"]])
-def test_no_option_lets_less_be_compared(check, nb, options):
-    printed("accuracy 0.9653\n")(nb.cells[2])
-    status, said = check(nb, *options)
-    assert status == 1 and "2 failed, 7 passed" in said and "-accuracy 0.9653\n" in said, said
-
-
-def test_a_dead_kernel_is_noticed_at_once(check, nb):
-    nb.cells[4].source = "import os; os._exit(1)"
-    status, said = check(nb)
-    assert status == 1 and "the kernel died" in said, said
+    result = check(change(nb) or nb)
+    assert result.ret == 2 and saying in str(result.stdout)
 
 
 def test_without_mnist_the_last_line_says_that_nothing_was_compared(check, nb, monkeypatch):
     monkeypatch.setattr(check_notebook, "has_mnist", lambda: False)
-    status, said = check(nb)
-    assert status == 0 and said.strip().splitlines()[-1].startswith("THE DIGITS WERE NOT COMPARED"), said
-
-
-# What is the same
-
-def drawn(y=3.0, title="title"):
-    """A line plot as PNG."""
-    with matplotlib.rc_context(matplotlib.rcParamsDefault):
-        fig = Figure(figsize=(6, 4))
-        fig.subplots().plot([1, 2, y], "o-")
-        fig.axes[0].set(title=title, ylim=(0, 4))
-        file = io.BytesIO()
-        fig.savefig(file)
-        return file.getvalue()
+    result = check(nb)
+    assert result.ret == 0 and result.outlines[-1].startswith("THE DIGITS WERE NOT COMPARED")
 
 
 def film(*grey_levels, duration=100, height=20):
-    """Frames as PNG; black but for one pixel, which has a grey level."""
-    frames = [np.zeros((height, 30), np.uint8) for _ in grey_levels]
-    for frame, level in zip(frames, grey_levels):
-        frame[10, 10] = level
+    """What shows a film in HTML; black but for one pixel, which has a grey level in each frame."""
+    frames = np.zeros((len(grey_levels), height, 30), np.uint8)
+    frames[:, 10, 10] = grey_levels
     file, (first, *others) = io.BytesIO(), map(Image.fromarray, frames)
     first.save(file, "png", save_all=bool(others), append_images=others, duration=duration)
-    return file.getvalue()
+    html = f"<img src='data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}'>"
+    return [new_output("display_data", {"text/html": html})]
 
 
 @pytest.mark.parametrize("stored, fresh, same", [
-    (drawn(), drawn(), True), (drawn(), drawn(y=3 + 1e-6), True),   # what another processor may make of it
-    (drawn(), drawn(y=3.01), False), (drawn(), drawn(title="titel"), False),
-    (film(9), film(13), True), (film(9), film(14), False), (film(9), film(9, height=21), False),
-    (film(9, 99), film(9, 98), True), (film(9, 99), film(9, 9), False), (film(9, 99), film(9, 99, 9), False),
-    (film(9, 99), film(9, 99, duration=200), False),
-], ids=range(11))
+    (film(9), film(13), True),   # for processors that round otherwise
+    (film(9), film(14), False), (film(9), film(9, height=21), False), (film(9, 99), film(9, 98), True),
+    (film(9, 99), film(9, 9), False), (film(9, 99), film(9, 99, 9), False),
+    (film(9, 99), film(9, 99, duration=200), False)], ids=range(7))
 def test_pictures(tmp_path, monkeypatch, stored, fresh, same):
-    """A height of 0.01 is three quarters of a pixel here."""
     monkeypatch.setattr(compare, "BUILD", tmp_path / "build")
-    assert same_picture(stored, fresh, "name") == same
-    assert (tmp_path / "build" / "name-difference.png").exists() != same
+    found = in_words(difference(new_code_cell(outputs=stored, id="cell"), fresh))
+    assert found == ([] if same else [
+        "picture differs: build/cell-0-stored.png, -fresh.png and -difference.png"])
+    assert (tmp_path / "build" / "cell-0-difference.png").exists() != same
 
 
-def picture(y=3.0, text="<Figure>"):
-    return new_output("display_data", {"image/png": base64.b64encode(drawn(y)).decode(), "text/plain": text})
-
-
-def text(text, name="stdout"):
-    return new_output("stream", text=text, name=name)
-
-
-def page(y, text):
-    html = f"{text}<img src='data:image/png;base64,{base64.b64encode(drawn(y)).decode()}'>"
-    return new_output("display_data", {"text/html": html})
-
-
-@pytest.mark.parametrize("stored, fresh, tags, changes", [
-    ([text("1\n2\n")], [text("1\n"), text("2\n")], [], []),
-    ([text("1\n2\n")], [text("1\n"), text("2\n", "stderr")], [], ["nothing → "]),
-    ([text("accuracy 0.9655, 5 s")], [text("accuracy 0.9661, 5 s")], [], ["accuracy 0.9655 → 0.9661, 5 s"]),
-    ([text("a\n")], [text("a")], [], [" → nothing"]),
-    ([picture()], [picture()], [], []),
-    ([picture()], [picture(3.5)], [], ["picture differs"]),
-    ([picture()], [picture(3.5)], ["varies"], []),
-    ([picture()], [picture(3.5, "<Figure!>")], ["varies"], ["<Figure> → <Figure!>"]),
-    ([picture()], [], ["varies"], ["[display_data: image/png, text/plain] → nothing"]),
-    ([page(3, "a")], [page(3, "a")], [], []), ([page(3, "a")], [page(3.5, "a")], [], ["picture differs"]),
-    ([page(3, "w = '" + 99 * "ab" + "'")], [page(3, "w = '" + 99 * "ac" + "'")], [], ["w = '<base64 "]),
-], ids=range(12))
-def test_what_differs_is_said_in_words(tmp_path, monkeypatch, stored, fresh, tags, changes):
-    monkeypatch.setattr(compare, "BUILD", tmp_path)
-    cell = new_code_cell(outputs=stored, metadata={"tags": tags}, id="cell")
-    found = in_words(difference(cell, fresh))
-    assert len(found) >= len(changes) and bool(found) == bool(changes)
-    assert all(line.startswith(change) and len(line) < 150 for line, change in zip(found, changes)), found
-
-
-@pytest.mark.parametrize("text, expected", [
-    ("loading      0.064 s", "loading# s"), ("28% of it", "#% of it"), ("26× faster", "#× faster"),
-    ("on cuda:0, True", "on #, #"), ("wider than: [512, 2048]", "wider than:#"), ("than: []", "than:#"),
-    ("1,234 of 3e-05.", "# of#."), ("sha256 v2 0x1f x1", "sha256 v2 0x1f x1"), ("nan cpus", "nan cpus"),
-    ("accuracy: -0.5", "accuracy:#")])
-def test_what_is_left_out_of_a_cell_that_varies(text, expected):
-    assert without_numbers(text) == expected
+def test_what_is_left_out_of_a_cell_that_varies():
+    assert without_numbers("loading    0.064 s, 28% of -3e-05, 26×: 1,234. On cuda:0, True: [512, 2], []") \
+        == "loading# s,#% of#,#×:#. On #, #:#,#"
+    assert without_numbers("sha256 v2 0x1f x1 nan cpus") == "sha256 v2 0x1f x1 nan cpus"
 
 
 def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):
@@ -300,4 +189,5 @@ def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):
     printed("accuracy 0.9661\n")(again.cells[2])
     assert refreshed(nb, again).cells == again.cells
     assert capsys.readouterr().out.splitlines() == [
-        "number: accuracy 0.9652 → 0.9661", "With new durations, as they come from the same run: duration, times"]
+        "number: accuracy 0.9652 → 0.9661",
+        "With new durations, as they come from the same run: duration, times"]

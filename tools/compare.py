@@ -4,8 +4,8 @@ import base64
 import difflib
 import hashlib
 import io
-import itertools
 import re
+from itertools import zip_longest
 
 import nbformat
 import numpy as np
@@ -25,40 +25,29 @@ EMBEDDED = re.compile(r"data:image/png;base64,([\w+/=]+)")   # a picture in HTML
 
 
 def difference(stored, outputs):
-    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't.
-
-    Of a cell tagged `varies`, only kinds and words are compared. Where a picture of another differs, build/
-    gets the stored one, the fresh one and a map of the pixels that differ.
-    """
+    """How fresh outputs differ from those stored in a cell: the lines of a unified diff, [] if they don't."""
     varies = has_tag(stored, "varies")
     before, after = merged(stored.outputs), merged(outputs)
     lines = as_lines(before, varies), as_lines(after, varies)
-    if not varies:
-        for number, pair in enumerate(zip(before, after)):
-            for films in zip(*map(pictures, pair)):
-                name = f"{stored.get('id')}-{number}"
-                if not same_picture(*films, name):
-                    for side, which, film in zip(lines, ("stored", "fresh"), films):
-                        side.append(f"picture in build/{name}-{which}.png, frames: {len(frames(film))}; "
-                                    f"what differs is white in build/{name}-difference.png")
+    for number, pair in enumerate(zip(before, after)):
+        name = f"{stored.get('id')}-{number}"
+        if not varies and not all(same_picture(*films, name) for films in zip(*map(pictures, pair))):
+            lines[1].append(f"picture differs: build/{name}-stored.png, -fresh.png and -difference.png")
     return list(difflib.unified_diff(*lines, "stored", "fresh", lineterm=""))
 
 
 def in_words(diff):
     """A diff, one line for each change: "accuracy 0.9655 → 0.9661"."""
-    before, after = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
-    return [one_line(*pair) for pair in itertools.zip_longest(before, after, fillvalue="nothing")]
+    sides = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
+    return [after if after.startswith("picture differs") else one_line(before, after)
+            for before, after in zip_longest(*sides, fillvalue="nothing")]
 
 
 def one_line(before, after):
-    if before.startswith("picture "):
-        name = before.split()[2].removesuffix("-stored.png,")
-        return f"picture differs: {name}-stored.png, -fresh.png and -difference.png"
     words = [re.split(r"(\s|,(?!\d))", line) for line in (before, after)]
     if len(words[0]) != len(words[1]):
         return f"{before} → {after}"[:200]
-    changed = [was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words)]
-    return "".join(changed) if len(before) < 200 else next(f"… {word} …" for word in changed if "→" in word)
+    return "".join(was if was == becomes else f"{was} → {becomes}" for was, becomes in zip(*words))[:200]
 
 
 def as_lines(outputs, varies):
@@ -69,15 +58,10 @@ def as_lines(outputs, varies):
         lines.append(f"[{output.output_type}: {', '.join(sorted(data))}]")
         for mime, text in sorted(data.items()):
             if mime != "image/png":
-                text = without_base64(EMBEDDED.sub("", str(text)))
+                digest = lambda block: f"<base64 {hashlib.sha256(block[0].encode()).hexdigest()[:16]}>"
+                text = re.sub(r"[\w+/=]{40,}", digest, EMBEDDED.sub("", str(text)))
                 lines += (without_numbers(text) if varies else text).split("\n")
     return lines
-
-
-def without_base64(text):
-    """A text whose blocks of base64 are short, and differ where the blocks do."""
-    digest = lambda found: hashlib.sha256(found[0].encode()).hexdigest()[:16]
-    return re.sub(r"[\w+/=]{40,}", lambda found: f"<base64 {digest(found)}>", text)
 
 
 def without_numbers(text):
@@ -104,9 +88,8 @@ def png(output):
 
 def pictures(output):
     """The bytes of every PNG of an output: its own, and those in its HTML."""
-    data = output.get("data", {})
-    found = [data.get("image/png"), *EMBEDDED.findall(data.get("text/html", ""))]
-    return [base64.b64decode(each) for each in found if each is not None]
+    embedded = EMBEDDED.findall(output.get("data", {}).get("text/html", ""))
+    return [*filter(None, [png(output)]), *map(base64.b64decode, embedded)]
 
 
 def frames(data):
@@ -116,12 +99,7 @@ def frames(data):
 
 
 def same_picture(stored, fresh, name):
-    """Whether two PNG files (bytes) show the same picture or, frame by frame, the same film.
-
-    If not, build/ gets the first frames that differ and a map of the difference: NAME-stored.png and so on.
-    """
-    if stored == fresh:
-        return True
+    """Whether two PNGs show the same picture or film. If not, build/ gets the first frames that differ."""
     films = frames(stored), frames(fresh)
     same_times = [duration for _, duration in films[0]] == [duration for _, duration in films[1]]
     for (before, _), (after, _) in zip(*films):

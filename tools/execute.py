@@ -8,7 +8,6 @@ import base64
 import concurrent.futures
 import copy
 import io
-import json
 import os
 import re
 import subprocess
@@ -26,10 +25,9 @@ from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 from tqdm import tqdm
 
-import timing_pictures
 from compare import difference, in_words, merged, png
 from files import replace
-from notebook_file import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
+from notebook_file import BUILD, CHINESE, FIND_OURS, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
@@ -190,27 +188,16 @@ def run():
 
 
 def executed(nb, before_it="", folder=ROOT):
-    """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first.
-
-    Pictures of durations have their words in their cells' metadata afterwards.
-    """
+    """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first."""
     fresh = copy.deepcopy(nb)
-    fresh.cells.append(nbformat.v4.new_code_cell())   # for what we ask; nbclient needs a place for it
+    fresh.cells.append(nbformat.v4.new_code_cell(f"{FIND_OURS}\n{before_it}"))   # nbclient needs a place
     client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, timeout=600,
                             kernel_name="python3", extra_arguments=QUIET,
                             resources={"metadata": {"path": folder}})
-
-    def ask(code):
-        fresh.cells[-1].source = code
-        return client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False).outputs
-
     with client.setup_kernel():
-        ask(f"{timing_pictures.START}\n{before_it}")
+        client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False)
         for i, cell in enumerate(tqdm(fresh.cells[:-1], unit="cell", disable=None)):   # on a terminal
             client.execute_cell(cell, i)
-            if "drawn" in cell.metadata:
-                printed, = ask("__import__('timing_pictures').print_titles()")
-                cell.metadata.drawn["words"] = json.loads(printed.text)
     fresh.cells.pop()
     return fresh
 

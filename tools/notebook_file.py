@@ -16,27 +16,26 @@ BUILD = ROOT / "build"
 # The tags that cells may have: papermill's, and ours for what is taken out, for what `make run` prints, for
 # what differs from run to run, and for what the reader is asked to guess.
 TAGS = {"parameters", "definition", "result", "varies", "guess"}
-AFTER_THE_CORE = "## 6."
-LOST = ("The cells of {0} have lost their ids, as some programs do when they save a notebook. Nothing was "
-        "changed. The way back is `git checkout {0}`; save your own changes elsewhere first.")
+# What a kernel executes so that our modules can be asked there, without a name among the notebook's.
+FIND_OURS = f"__import__('sys').path[:0] = {[str(ROOT / name) for name in ('tools', 'tests')]}"
 
 
 def read(path=NOTEBOOK):
-    """A notebook; SystemExit if it is one of ours without its cells' ids, by which everything finds them."""
+    """A notebook; SystemExit if it is ours without its cells' ids, by which everything finds them."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(action="error", category=nbformat.warnings.DuplicateCellId):
             warnings.simplefilter("ignore", nbformat.warnings.MissingIDFieldWarning)   # that is said below
-            warnings.simplefilter("error", nbformat.warnings.DuplicateCellId)
             nb = nbformat.read(path, as_version=4)
+        ids = {cell.get("id") for cell in nb.cells}
+        if path.name != NOTEBOOK.name or {"title", "parameters"} <= ids:
+            return nb
+        fault = (f"The cells of {path} have lost their ids, as some programs do when they save a notebook. "
+                 f"The way back is `git checkout {path}`; save your own changes elsewhere first.")
     except (nbformat.reader.NotJSONError, UnicodeDecodeError):
-        sys.exit(f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short? "
-                 "Nothing was changed.")
+        fault = f"{path} is no notebook: are there marks of a git conflict in it, or was it cut short?"
     except nbformat.warnings.DuplicateCellId:
-        sys.exit(f"Two cells of {path} have the same id: give one of them another, or make it anew. "
-                 "Nothing was changed.")
-    if path in (NOTEBOOK, CHINESE) and not {"title", "parameters"} <= {cell.get("id") for cell in nb.cells}:
-        sys.exit(LOST.format(path))
-    return nb
+        fault = f"Two cells of {path} have the same id: give one of them another, or make it anew."
+    sys.exit(f"{fault} Nothing was changed.")
 
 
 def as_text(nb):
@@ -52,26 +51,22 @@ def has_tag(cell, tag):
     return tag in cell.metadata.get("tags", [])
 
 
-def before(nb, start):
-    """A copy of the notebook that ends before the first cell whose text starts so, or whose id it is."""
+def before(nb, cell_id):
+    """A copy of the notebook that ends before this cell."""
     shorter = copy.deepcopy(nb)
-    end = next(i for i, cell in enumerate(nb.cells) if cell.source.startswith(start) or cell.id == start)
-    shorter.cells = shorter.cells[:end]
+    shorter.cells = shorter.cells[:[cell.id for cell in nb.cells].index(cell_id)]
     return shorter
 
 
 def core(nb):
     """The notebook's sections 0 to 5: data, model, training and a look at what was learned."""
-    return before(nb, AFTER_THE_CORE)
+    return before(nb, "experiments-intro")
 
 
 def definitions(nb=None):
-    """The namespace that the notebook's parameters and definitions make, without running the rest.
-
-    Those are the cells tagged `parameters` and `definition`.
-    """
-    namespace = {"__name__": NOTEBOOK.stem}
+    """The names that the notebook's parameters and definitions make, without running the rest."""
+    names = {"__name__": NOTEBOOK.stem}
     for cell in code_cells(nb or read()):
         if has_tag(cell, "parameters") or has_tag(cell, "definition"):
-            exec(compile(cell.source, f"<cell {cell.id}>", "exec"), namespace)
-    return namespace
+            exec(compile(cell.source, f"<cell {cell.id}>", "exec"), names)
+    return names
