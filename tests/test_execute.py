@@ -43,11 +43,11 @@ def test_run(tmp_path):
     (folder / "data" / "prepare.py").write_text("raise SystemExit(3)")
     (folder / "data" / "stand_in.py").write_text("")
     write_notebook(folder, CODE)
-    (tmp_path / "profile_default").mkdir()
-    (tmp_path / "profile_default" / "ipython_config.py").write_text(
+    (tmp_path / ".ipython" / "profile_default").mkdir(parents=True)
+    (tmp_path / ".ipython" / "profile_default" / "ipython_config.py").write_text(
         'get_config().InteractiveShell.ast_node_interactivity = "all"')
     (tmp_path / "matplotlibrc").write_text("font.size: 30")
-    own = dict.fromkeys(["IPYTHONDIR", "MATPLOTLIBRC", "MPLCONFIGDIR"], str(tmp_path))
+    own = dict.fromkeys(["HOME", "MATPLOTLIBRC", "MPLCONFIGDIR"], str(tmp_path))
     own |= {"MPLBACKEND": "agg", "PYTHONOPTIMIZE": "1"}
     command = [sys.executable, "tools/execute.py", "run"]
     said = subprocess.run(command, cwd=folder, env=os.environ | own, stdout=subprocess.PIPE, text=True).stdout

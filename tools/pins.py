@@ -1,4 +1,4 @@
-"""Write tests/constraints.txt: the exact version of every package, for every system. Needs uv (pip install uv).
+"""Write tests/constraints.txt: the version of every package, for every system. Needs uv (pip install uv).
 
     python tools/pins.py            for the versions that requirements.txt and tests/requirements.txt name
     python tools/pins.py --newest   for the newest, which are written there as well
