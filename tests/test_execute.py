@@ -1,102 +1,106 @@
-"""Nothing of the user's is lost; settings of their own don't reach what is executed, checked and stored."""
+"""`make run` and `make refresh`: what they write, and that nothing of the user's is lost."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 import execute
 from files import replace, write_part
-from notebook_file import ROOT
+from notebook_file import NOTEBOOK
+from places import heed_ctrl_c
+from sandbox import copy_project
 
-OUTPUTS = """
-from execute import executed
-from nbformat.v4 import new_code_cell, new_notebook
-code = '''1
+CODE = """1
 import matplotlib.pyplot as plt
-assert plt.rcParams["font.size"] == 10
+print(data_root, __debug__, plt.rcParams["font.size"])
 plt.plot([1, 2, 3])
-plt.show()'''
-first, second = executed(new_notebook(cells=[new_code_cell(code), new_code_cell("'two' in globals()")])).cells
-print([sorted(output.get("data", [])) for output in first.outputs], second.outputs[0].data["text/plain"])
-"""
+plt.show()"""
 
 
-@pytest.fixture
-def full_disk(monkeypatch):
-    """Files take only their first ten bytes."""
-    write = Path.write_bytes
-
-    def full(path, data):
-        write(path, data[:10])
-        raise OSError(28, "No space left on device")
-    monkeypatch.setattr(Path, "write_bytes", full)
+def write_notebook(folder, code):
+    """Settings and this code, under the ids without which no notebook of ours is read."""
+    cells = [new_code_cell(text, id=cell_id, metadata={"tags": [tag]}) for text, cell_id, tag in (
+        ("data_root = 'data'", "parameters", "parameters"), (code, "title", "result"))]
+    nbformat.write(new_notebook(cells=cells), folder / NOTEBOOK.name)
 
 
-@pytest.mark.parametrize("name", ["page.html", "link"])
-@pytest.mark.parametrize("content", ["née 新", b"\xff"])
-def test_a_file_is_replaced_whole(tmp_path, name, content):
-    """With its rights; of a link, what it leads to."""
-    page, link = tmp_path / "page.html", tmp_path / "link"
-    page.write_text("old")
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_run(tmp_path):
+    """On the stand-in, which is said twice. A stop gives one line, and leaves all as it was.
+
+    Settings of the user's own are shut out: no pictures, no assertions, large letters, every line's value.
+    """
+    copy_project(tmp_path / "project")
+    folder, build = tmp_path / "project", tmp_path / "project" / "build"
+    (folder / "data" / "prepare.py").write_text("raise SystemExit(3)")
+    (folder / "data" / "stand_in.py").write_text("")
+    write_notebook(folder, CODE)
+    (tmp_path / ".ipython" / "profile_default").mkdir(parents=True)
+    (tmp_path / ".ipython" / "profile_default" / "ipython_config.py").write_text(
+        'get_config().InteractiveShell.ast_node_interactivity = "all"')
+    (tmp_path / "matplotlibrc").write_text("font.size: 30")
+    own = dict.fromkeys(["HOME", "MATPLOTLIBRC", "MPLCONFIGDIR"], str(tmp_path))
+    own |= {"MPLBACKEND": "agg", "PYTHONOPTIMIZE": "1"}
+    command = [sys.executable, "tools/execute.py", "run"]
+    said = subprocess.run(command, cwd=folder, env=os.environ | own, stdout=subprocess.PIPE, text=True).stdout
+    assert said.count(execute.STAND_IN_NOTICE) == 2 and "\ndata/stand-in True 10.0\n" in said
+    written = {path.name: path.read_bytes() for path in build.iterdir()}
+    assert {name for name, content in written.items() if re.search(b"image/(png|webp)", content)} == {
+        NOTEBOOK.stem + suffix for suffix in (".ipynb", ".html", ".zh.ipynb", ".zh.html")}
+
+    write_notebook(folder, "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)")
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               preexec_fn=heed_ctrl_c)
+    while not (folder / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    lines = process.communicate(timeout=30)[1].splitlines()
+    assert process.returncode == 130
+    assert [line for line in lines if "cell" not in line and line.strip()] == ["Stopped."]
+    assert {path.name: path.read_bytes() for path in build.iterdir()} == written
+
+
+def test_a_part_of_a_page_is_replaced(tmp_path):
+    """The page keeps its rights; of a link, what it leads to is written."""
+    page, link = tmp_path / "page.md", tmp_path / "link"
+    replace(page, "née\n<!-- b: written by c -->\nd\n<!-- end of b -->\ne\n")
     page.chmod(0o640)
     link.symlink_to(page.name)
-    replace(tmp_path / name, content)
-    assert page.read_bytes() == (content if isinstance(content, bytes) else content.encode("utf-8"))
-    assert sorted(os.listdir(tmp_path)) == ["link", "page.html"] and link.is_symlink()
-    assert os.name == "nt" or page.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_full_disk_leaves_the_old_part_of_a_page(tmp_path, request):
-    page = tmp_path / "page.md"
-    page.write_text("a\n<!-- b: written by c -->\nd\n<!-- end of b -->\ne\n")
-    write_part(page, "b", ["", "f"])
-    written = page.read_text()
-    assert written == "a\n<!-- b: written by c -->\n\nf\n<!-- end of b -->\ne\n"
-    request.getfixturevalue("full_disk")
-    with pytest.raises(OSError, match="No space left"):
-        write_part(page, "b", ["g"])
-    assert os.listdir(tmp_path) == ["page.md"] and page.read_text() == written
+    write_part(link, "b", ["", "新"])
+    assert page.read_text("utf-8") == "née\n<!-- b: written by c -->\n\n新\n<!-- end of b -->\ne\n"
+    assert link.is_symlink() and (os.name == "nt" or page.stat().st_mode & 0o777 == 0o640)
 
 
 @pytest.mark.parametrize("saved_meanwhile", [False, True])
-def test_refresh_loses_nothing(tmp_path, monkeypatch, stored, request, saved_meanwhile):
+def test_refresh_loses_nothing(tmp_path, monkeypatch, stored, saved_meanwhile):
     """On a full disk; and it takes a minute and a half, in which a reader may save an edit."""
     notebook, film = tmp_path / "notebook.ipynb", tmp_path / "film.png"
-    notebook.write_text(before := execute.as_text(stored), encoding="utf-8")
-    film.write_text("film")
+    notebook.write_text("old")
+    film.write_text("old")
 
     def executed(nb):
         if saved_meanwhile:
             notebook.write_text("an edit")
-        else:
-            request.getfixturevalue("full_disk")
         return nb
-    for name, value in {"NOTEBOOK": notebook, "FILM": film, "executed": executed}.items():
+
+    def write_bytes(path, data):
+        path.write_text("ten bytes.")
+        raise OSError("No space left")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    settings = {"NOTEBOOK": notebook, "FILM": film, "executed": executed, "read": lambda: stored}
+    for name, value in settings.items():
         monkeypatch.setattr(execute, name, value)
-    monkeypatch.setattr(execute, "read", lambda: stored)
     with pytest.raises(SystemExit if saved_meanwhile else OSError, match="was changed|No space left"):
         execute.refresh()
-    assert notebook.read_text(encoding="utf-8") == ("an edit" if saved_meanwhile else before)
-    assert film.read_text() == "film" and set(tmp_path.iterdir()) == {notebook, film}
-
-
-@pytest.mark.parametrize("code, printed", [
-    (OUTPUTS, "[['image/png', 'text/plain']] False"),
-    ("import check_notebook, os; print(os.environ['IPYTHONDIR'] == sys.argv[1])", "False")],
-    ids=["execute", "check_notebook"])
-def test_settings_are_shut_out(code, printed, tmp_path):
-    """No pictures, no assertions, large letters, every line's value shown, a file executed at the start."""
-    profile = tmp_path / "profile_default"
-    (profile / "startup").mkdir(parents=True)
-    (profile / "startup" / "own.py").write_text("two = 2")
-    (profile / "ipython_config.py").write_text('get_config().InteractiveShell.ast_node_interactivity = "all"')
-    (tmp_path / "matplotlibrc").write_text("font.size: 30")
-    own = {"MPLBACKEND": "agg", "PYTHONDEVMODE": "1", "PYTHONOPTIMIZE": "1", "IPYTHONDIR": str(tmp_path),
-           "MPLCONFIGDIR": str(tmp_path), "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
-    start = f"import sys; sys.path[:0] = {[str(ROOT / name) for name in ('tools', 'tests')]}\n"
-    done = subprocess.run([sys.executable, "-c", start + code, tmp_path], env=os.environ | own,
-                          capture_output=True, text=True)
-    assert done.stdout == f"{printed}\n", done.stderr
+    assert [notebook.read_text(), film.read_text()] == ["an edit" if saved_meanwhile else "old", "old"]
+    assert set(tmp_path.iterdir()) == {notebook, film}

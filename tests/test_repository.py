@@ -1,21 +1,54 @@
-"""What stands around the notebook: workflows and citation as GitHub expects them, links, and ruff."""
+"""Around the notebook: lists of packages in step, workflows as GitHub expects them, links, ruff."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
 from urllib.parse import unquote
 
 import pytest
-import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from execute import contents
+from install import CONSTRAINTS, LISTS
 from notebook_file import CHINESE, NOTEBOOK, ROOT, read
 
-GITHUB = ROOT / ".github"
-WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
-FOLDERS = ("", "benchmarks", "data", "tests", "zh")
-PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
-WEB = r"https?://[\w.-]+\.\w+(/|$)"
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/*.md")])
+
+
+def requirements(path):
+    """The requirements of a list that are meant for this system: name → versions."""
+    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    found = [Requirement(line) for line in lines if line]
+    return {canonicalize_name(each.name): str(each.specifier) for each in found
+            if each.marker is None or each.marker.evaluate()}
+
+
+PINNED = requirements(CONSTRAINTS)
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.parent.name)
+def test_a_list_is_in_step_with_the_constraints(path):
+    different = [name for name, versions in requirements(path).items() if versions != PINNED[name]]
+    assert different == ["setuptools"] * (path == LISTS[0]), "run tools/pins.py"
+
+
+def test_what_is_installed_is_what_the_constraints_say():
+    """So one who installs in two years gets what was checked, from where pip looks."""
+    installed = {canonicalize_name(each.metadata["Name"]): f"=={Version(each.version).public}"
+                 for each in importlib.metadata.distributions()}
+    assert {name: version for name, version in PINNED.items() if installed[name] != version} == {}
+    assert not re.search(r"://|@|--|\+", CONSTRAINTS.read_text(encoding="utf-8"))
+
+
+def test_conda_s_list_is_in_step():
+    conda, listed = ({name.replace("pytorch", "torch") + versions.replace("==", "=") for name, versions in
+                      re.findall(r"^[ -]*([\w-]+)([<>=].+)$", path.read_text(encoding="utf-8"), re.M)}
+                     for path in (ROOT / "environment.yml", LISTS[0]))
+    assert conda == {"python>=3.11"} | listed
 
 
 def found_by(*command):
@@ -27,52 +60,30 @@ def test_ruff_finds_nothing():
     assert found_by("ruff", "check", "--no-cache", ROOT) == ""
 
 
-@pytest.mark.parametrize("schema, files", [
-    ("vendor.github-workflows", WORKFLOWS),
-    ("custom.github-workflows-require-timeout", WORKFLOWS),
-    ("vendor.dependabot", [GITHUB / "dependabot.yml"]),
-    ("vendor.citation-file-format", [ROOT / "CITATION.cff"]),
-])
-def test_schema(schema, files):
-    assert found_by("check_jsonschema", "--builtin-schema", schema, *files) == ""
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow(path):
-    """The files that it names exist. Actions are pinned to commits: a tag can be moved to other code."""
-    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
-    commands = "\n".join(step.get("run", "") for job in jobs for step in job["steps"])
-    names = set(re.findall(r"(?<!\S)(?!\.venv|build/)\S+\.(?:txt|py|ipynb|png)\b", commands))
-    assert names and [name for name in names if not (ROOT / name).exists()] == []
-    used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
-    assert [use for use in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}   # v\d+\.\d+\.\d+", use)] == []
-
-
-def test_the_same_as_ci_run():
-    """On Linux the workflow does what .ci/run does."""
-    for path in (ROOT / ".ci" / "run", GITHUB / "workflows" / "test.yml"):
-        commands = re.findall(r"^(?: +run: )?(make \w+)$", path.read_text(encoding="utf-8"), re.M)
-        assert {"make test", "make everywhere"} <= set(commands)
+def test_workflows():
+    """They are as GitHub expects them, and the files that they name exist."""
+    assert found_by("check_jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS) == ""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+    names = set(re.findall(r"(?<=[ \n])(?!\.venv|build/|site/)[\w./-]+\.(?:txt|py|ipynb|png)\b", text))
+    assert len(names) > 5 and [name for name in names if not (ROOT / name).exists()] == []
 
 
 def links(text):
-    return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S))
+    """Those that don't lead into the web: the weekly workflow follows those."""
+    found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", text, flags=re.S))
+    return {link for link in found if "://" not in link}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_of_a_page(page):
-    """To the web they are well-formed: whether they lead somewhere is for the weekly workflow."""
     found = links(page.read_text(encoding="utf-8"))
-    assert [link for link in found if not (
-        re.match(WEB, link) if "://" in link else (page.parent / link.split("#")[0]).exists())] == []
+    assert [link for link in found if not (page.parent / link.split("#")[0]).exists()] == []
 
 
 @pytest.mark.parametrize("path", [NOTEBOOK, CHINESE], ids=["English", "Chinese"])
 def test_links_of_the_notebook(path):
     """It is read alone, too: it links to the web, to its headings and to its own picture."""
     nb = read(path)
-    inside = {link for cell in nb.cells if cell.cell_type == "markdown" for link in links(cell.source)
-              if not re.match(WEB, link)}
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     attached = {f"attachment:{name}" for cell in nb.cells for name in cell.get("attachments", {})}
-    headings = {f"#{unquote(anchor)}" for _, _, anchor in contents(nb)}
-    assert attached and attached < inside <= attached | headings
+    assert attached < links(text) <= attached | {f"#{unquote(anchor)}" for _, _, anchor in contents(nb)}

@@ -18,31 +18,19 @@ from pathlib import Path
 
 import latex2mathml.converter
 import nbformat
-import papermill
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
 from PIL import Image
 from tqdm import tqdm
 
-from compare import difference, in_words, merged, png
+from compare import difference, in_words, png
 from files import replace
 from notebook_file import BUILD, CHINESE, FIND_OURS, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
-# The editions by language: the files of build/ without their suffix, what search engines say behind the
-# subtitle, the link to the other, and what the page says besides.
-EDITIONS = {
-    "en": (NOTEBOOK.stem,
-           ". Build a network with one hidden layer, train it in seconds, look into it, "
-           "and write digits for it to read.",
-           ("zh", "中文版"),
-           {"language": "en", "contents": "Contents", "guess": "I have a guess: show me",
-            "film": "The last picture of the film. The slider of the field below shows others."}),
-    "zh": (f"{NOTEBOOK.stem}.zh", "。搭建一个只有一个隐藏层的网络，几秒钟训练好，看看里面学到了什么，再写几个数字让它来认。",
-              ("en", "English"), {"language": "zh-CN", "contents": "目录", "guess": "我猜好了，看结果",
-            "film": "动画的最后一帧。前面的，拖动下面手写区的滑块来看。"})}
+EDITIONS = {"en": NOTEBOOK.stem, "zh": f"{NOTEBOOK.stem}.zh"}   # the files of build/ without their suffix
 # The kernel warns of two things that do no harm here: it listens without encryption, and it was stopped.
 QUIET = ["--log-level=CRITICAL"]
 # Settings of Python, Jupyter, IPython and matplotlib that stay: encodings, and folders to write in.
@@ -50,22 +38,13 @@ ALLOWED = ["PYTHONUTF8", "PYTHONIOENCODING", "PYTHONPYCACHEPREFIX", "JUPYTER_RUN
 EMPTY = tempfile.TemporaryDirectory(prefix="without-settings-", ignore_cleanup_errors=True)
 STAND_IN_NOTICE = "These are NOT the MNIST digits but a stand-in; the figures in the text do not match."
 
-
-def shut_out():
-    """Start the kernels of this process as on a fresh account; nobody watches their progress bars.
-
-    Settings of the user's own may take pictures away (MPLBACKEND), switch assertions off (PYTHONOPTIMIZE),
-    show warnings (PYTHONDEVMODE) or more outputs (IPython's), or bring other packages and kernels in.
-    """
-    families = ("PYTHON", "JUPYTER", "IPYTHON", "MPL", "MATPLOTLIB")
-    for name in [name for name in os.environ if name.upper().startswith(families) and name not in ALLOWED]:
+# Kernels start as on a fresh account; nobody watches their progress bars. Settings of the user's own may take
+# pictures away (MPLBACKEND), switch assertions off (PYTHONOPTIMIZE), show warnings (PYTHONDEVMODE) or more
+# outputs (IPython's), or bring other packages and kernels in.
+for name in [*os.environ]:
+    if name.upper().startswith(("PYTHON", "JUPYTER", "IPYTHON", "MPL", "MATPLOTLIB")) and name not in ALLOWED:
         del os.environ[name]
-    style = Path(EMPTY.name) / "matplotlibrc"
-    style.touch()
-    os.environ |= {"IPYTHONDIR": EMPTY.name, "MATPLOTLIBRC": str(style), "TQDM_DISABLE": "1"}
-
-
-shut_out()
+os.environ |= {"IPYTHONDIR": EMPTY.name, "MATPLOTLIBRC": os.devnull, "TQDM_DISABLE": "1"}
 
 
 def picture(nb, cell_id):
@@ -76,8 +55,6 @@ def picture(nb, cell_id):
 # In the text, but not in code: a formula, and the space before a percent sign.
 FORMULA = re.compile(r"```.*?```|`[^`]*`|\\.|\$\$(?P<display>.+?)\$\$|\$(?P<inline>[^$\n]+)\$"
                      r"|(?<=\d)(?P<percent> %)", re.S)
-
-
 # Names, signs and spaces, which page.css gives no colour: their marks are an eighth of the page.
 PLAIN_CODE = re.compile(r'<span class="(?:n|nn|nb|bp|o|p|w)">([^<]*)</span>')
 
@@ -87,9 +64,8 @@ def for_browsers(text):
     def written(match):
         if match["percent"]:
             return "\u00a0%"
-        tex = match["display"] or match["inline"]
+        tex, mode = match["display"] or match["inline"], "block" if match["display"] else "inline"
         try:
-            mode = "block" if match["display"] else "inline"
             return latex2mathml.converter.convert(tex, display=mode) if tex else match[0]
         except Exception:   # it has its own for each mistake in a formula: the reader sees what was written
             return match[0]
@@ -111,13 +87,9 @@ def webp(picture):
 
 def contents(nb):
     """The headings of a notebook's sections and parts: (level, text, anchor), as nbconvert makes them."""
-    markdown = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
-    prose = re.sub(r"(```|~~~).*?\1", "", markdown, flags=re.S)
-    headings = [(len(marks), markdown2html_mistune(line))
-                for line, marks in re.findall(r"^((##+) .+)$", prose, re.M)]
-    return [(level, unescape(re.sub("<[^>]+>", "", html)).strip("¶\n"),
-             unescape(re.search(' id="([^"]*)"', html)[1]))
-            for level, html in headings]
+    text = "\n\n".join(cell.source.replace("![", "[") for cell in nb.cells if cell.cell_type == "markdown")
+    found = re.findall(r'<h([2-6]) id="([^"]*)">(.*?)<a class="anchor-link"', markdown2html_mistune(text))
+    return [(level, unescape(re.sub("<[^>]+>", "", html)), unescape(anchor)) for level, anchor, html in found]
 
 
 def page(nb, language="en", address=None):
@@ -134,54 +106,44 @@ def page(nb, language="en", address=None):
         for attached in cell.get("attachments", {}).values():
             if "image/png" in attached:
                 attached["image/webp"] = webp(attached.pop("image/png"))
-        for output in cell.get("outputs", []):
-            if png(output) is not None:   # the template says that it is WebP
-                output.data["image/png"] = webp(output.data["image/png"])
-    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)])
-    name, told, (other, its_name), words = EDITIONS[language]
-    resources = {"metadata": {"name": title}, "description": description + told, "address": address,
-                 "file": f"{name}.html", "share_picture": FILM.name, "contents": contents(nb), "words": words,
-                 "other": (f"{EDITIONS[other][0]}.html", other, its_name)}
-    html = exporter.from_notebook_node(nb, resources)[0]
-    return PLAIN_CODE.sub(r"\1", html)
+    exporter = HTMLExporter(template_name="page", extra_template_basedirs=[str(Path(__file__).parent)],
+                            filters={"webp": webp})
+    resources = {"metadata": {"name": title}, "description": description, "contents": contents(nb),
+                 "files": EDITIONS, "language": language, "address": address, "share_picture": FILM.name}
+    return PLAIN_CODE.sub(r"\1", exporter.from_notebook_node(nb, resources)[0])
 
 
 def files(nb, address=None):
     """What `make run` writes of an executed notebook: {path: content}."""
     written = {}
     for language, edition in {"en": nb, "zh": with_texts(nb, texts(read(CHINESE)))}.items():
-        written[BUILD / f"{EDITIONS[language][0]}.ipynb"] = as_text(edition)
-        written[BUILD / f"{EDITIONS[language][0]}.html"] = page(edition, language, address)
+        written[BUILD / f"{EDITIONS[language]}.ipynb"] = as_text(edition)
+        written[BUILD / f"{EDITIONS[language]}.html"] = page(edition, language, address)
     return written
 
 
 def run():
     """Execute a copy of the notebook into build/, on the stand-in if MNIST can't be had."""
-    for path in (NOTEBOOK, CHINESE):
-        read(path)   # says what is wrong with it, before the minutes of an execution
+    nb, _ = read(), read(CHINESE)   # what is wrong with one is said before the minutes of an execution
     status = subprocess.run([sys.executable, ROOT / "data" / "prepare.py"]).returncode
-    parameters = {}
     if status == 3:
         print(f"\nGoing on without MNIST. {STAND_IN_NOTICE}\n", flush=True)
         subprocess.run([sys.executable, ROOT / "data" / "stand_in.py"], check=True)
-        parameters["data_root"] = "data/stand-in"
+        settings = next(i for i, cell in enumerate(nb.cells) if cell.id == "parameters")
+        nb.cells.insert(settings + 1, nbformat.v4.new_code_cell('data_root = "data/stand-in"'))
     elif status:
         sys.exit(status)
+    nb = executed(nb)
     BUILD.mkdir(exist_ok=True)
-    nb = papermill.execute_notebook(NOTEBOOK, None, parameters=parameters, cwd=ROOT, kernel_name="python3",
-                                    extra_arguments=QUIET,
-                                    progress_bar={"desc": "Executing", "unit": "cell", "disable": False})
-    for cell in code_cells(nb):
-        cell.outputs = merged(cell.outputs)
     for path, content in files(nb, os.environ.get("PAGE_ADDRESS")).items():
         replace(path, content)
     print()
     for cell in nb.cells:
         if has_tag(cell, "result"):
             print(cell.outputs[0].text, end="")
-    if parameters:
+    if status == 3:
         print(STAND_IN_NOTICE)
-    english, chinese = (f"build/{name}.html" for name, *_ in EDITIONS.values())
+    english, chinese = (f"build/{name}.html" for name in EDITIONS.values())
     print(f"To read it, open {english} in a browser. To work with it: make lab.")
     sys.stdout.reconfigure(errors="backslashreplace")   # a console may have no Chinese letters
     print(f"中文版：用浏览器打开 {chinese}，或者运行 make lab-zh。")
@@ -191,12 +153,11 @@ def executed(nb, before_it="", folder=ROOT):
     """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first."""
     fresh = copy.deepcopy(nb)
     fresh.cells.append(nbformat.v4.new_code_cell(f"{FIND_OURS}\n{before_it}"))   # nbclient needs a place
-    client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, timeout=600,
-                            kernel_name="python3", extra_arguments=QUIET,
-                            resources={"metadata": {"path": folder}})
+    client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3",
+                            extra_arguments=QUIET, resources={"metadata": {"path": folder}})
     with client.setup_kernel():
         client.execute_cell(fresh.cells[-1], len(fresh.cells) - 1, store_history=False)
-        for i, cell in enumerate(tqdm(fresh.cells[:-1], unit="cell", disable=None)):   # on a terminal
+        for i, cell in enumerate(tqdm(fresh.cells[:-1], "Executing", unit="cell", disable=None)):
             client.execute_cell(cell, i)
     fresh.cells.pop()
     return fresh
@@ -205,8 +166,7 @@ def executed(nb, before_it="", folder=ROOT):
 def refreshed(stored, fresh):
     """A freshly executed notebook; cells whose outputs are the same keep the stored ones. Prints the others.
 
-    But if any cell's are not, what varies (durations) is taken from the fresh run in every cell, so that the
-    figures of one run stand together.
+    If any cell's are not, durations come from the fresh run, too: the figures of one run stand together.
     """
     result = copy.deepcopy(fresh)
     pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
@@ -239,21 +199,17 @@ def refresh():
     replace(FILM, film)
 
 
-def unless_stopped(work):
-    """Do it. Ctrl-C ends it with one line; in the main thread, Jupyter's client would make it forty."""
-    worker = concurrent.futures.ThreadPoolExecutor(1).submit(work)
+if __name__ == "__main__":
+    commands = {"run": run, "refresh": refresh}
+    if len(sys.argv) != 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    # In the main thread, Jupyter's client would make forty lines of Ctrl-C.
+    work = concurrent.futures.ThreadPoolExecutor(1).submit(commands[sys.argv[1]])
     try:
-        while concurrent.futures.wait([worker], timeout=0.2).not_done:
+        while concurrent.futures.wait([work], timeout=0.2).not_done:
             pass
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr, flush=True)
         EMPTY.cleanup()
         os._exit(130)   # the kernel sees it and ends as well
-    worker.result()
-
-
-if __name__ == "__main__":
-    commands = {"run": run, "refresh": refresh}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        sys.exit(__doc__)
-    unless_stopped(commands[sys.argv[1]])
+    work.result()

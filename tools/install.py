@@ -8,11 +8,9 @@ can't be used, because its Python is gone or is another than the packages are fo
 """
 # Python 3.6 and newer must be able to read this file, to say that they are too old.
 
-import ast
 import hashlib
 import os
 import platform
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,112 +31,56 @@ def fault(version=sys.version_info[:2], system=platform.system(), machine=platfo
         why = "Python 3.11 or newer is needed" if too_old else "the pinned numpy has no wheel for it yet"
         return (f"This is Python {version[0]}.{version[1]}: {why}. Name one from 3.11 to 3.14: "
                 "make PYTHON=python3.13 run, or python3.13 tools/install.py")
-    if system == "Darwin" and machine != "arm64":
-        return ("The pinned torch has no wheel for Macs with Intel processors, nor for Pythons made "
-                "for them. Run the notebook on a site such as Colab, which README names.")
-    if system == "Darwin" and int(macos.split(".")[0]) < 14:
-        return f"The pinned torch has wheels for macOS 14 and newer; this is {macos}."
-    return None
+    if system == "Darwin" and (machine != "arm64" or int(macos.split(".")[0]) < 14):
+        return ("The pinned torch needs macOS 14 or newer and a Python for Apple's processors. This is macOS "
+                f"{macos} and a Python for {machine}. Run the notebook on a site that README names.")
 
 
 def usable():
-    """Whether .venv has pip, and a Python that runs and that the packages are for."""
-    ask = "import pip, sys; print(*sys.version_info[:2])"
+    """Whether .venv has a Python that runs and that the packages are for."""
+    ask = [str(PYTHON), "-I", "-c", "import sys; print(*sys.version_info[:2])"]
     try:
-        answer = subprocess.run([str(PYTHON), "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:
         return False
     return answer.returncode == 0 and fault(tuple(map(int, answer.stdout.split()))) is None
 
 
-def arguments(lists):
-    """pip's arguments that install these lists of packages."""
-    return ["install", "--disable-pip-version-check", "--constraint", str(CONSTRAINTS),
-            *(argument for path in lists for argument in ("--requirement", str(path)))]
-
-
-# pip's settings that people need. Others may put packages elsewhere, or nowhere.
-ALLOWED = ["index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "proxy", "cert",
-           "client-cert", "cache-dir", "no-cache-dir", "timeout", "default-timeout", "retries",
-           "keyring-provider", "prefer-binary"]
-
-
-def environment():
-    """The environment for pip: of its settings, in variables and in its files, only the allowed ones."""
-    env = {name: value for name, value in os.environ.items()
-           if not name.upper().startswith("PIP_") and name != "PYTHONPATH"}
-    own_file = {name: value for name, value in os.environ.items() if name == "PIP_CONFIG_FILE"}
-    listed = subprocess.run([str(PYTHON), "-m", "pip", "config", "list", "--disable-pip-version-check"],
-                            stdout=subprocess.PIPE,
-                            text=True, env=dict(env, **own_file)).stdout
-    env["PIP_CONFIG_FILE"] = os.devnull
-    for key, _, value in (line.partition("=") for line in listed.splitlines()):   # section.name='value'
-        section, _, name = key.partition(".")
-        if section in ("global", "install") and name in ALLOWED:
-            env["PIP_" + name.upper().replace("-", "_")] = ast.literal_eval(value)
-    for name in ("PIP_" + name.upper().replace("-", "_") for name in ALLOWED):   # variables stand above files
-        if name in os.environ:
-            env[name] = os.environ[name]
-    return env
-
-
-def missing(lists, env):
-    """The packages of these lists that .venv doesn't have, by itself."""
-    names = [re.split(r"[^\w.-]", line)[0] for path in lists for line in path.read_text().splitlines()
-             if line.strip() and line[0] not in "#-"]
-    ask = ("import importlib.metadata as m, sys\n"
-           "print(*[name for name in sys.argv[1:] if not list(m.distributions(name=name))])")
-    found = subprocess.run([str(PYTHON), "-c", ask] + names, stdout=subprocess.PIPE, text=True, env=env)
-    return found.stdout.split()
+def run(python, *arguments):
+    """Where a command fails, it has said why: end with its status."""
+    status = subprocess.run([str(python), *arguments]).returncode
+    if status:
+        sys.exit(status)
 
 
 def install(lists):
-    """Bring .venv into order; return the exit status."""
-    def state(path):
-        return hashlib.sha256(path.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
-
+    """Bring .venv into order."""
+    states = [hashlib.sha256(path.read_bytes() + CONSTRAINTS.read_bytes()).hexdigest() for path in lists]
     there = usable()
-    if not there and PYTHON.exists():   # uv's environments have no pip
-        subprocess.run([str(PYTHON), "-m", "ensurepip"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        there = usable()
-    done = set(DONE.read_text().split()) if there and DONE.exists() else set()
-    if done.issuperset(map(state, lists)):
-        return 0
+    if there and DONE.exists() and set(states) <= set(DONE.read_text().split()):
+        return
     if not there:
         if fault():
-            print(fault(), file=sys.stderr)
-            return 1
-        if VENV.is_symlink():
-            VENV.unlink()   # what it leads to is somebody's
-        elif VENV.is_dir() and any(VENV.iterdir()) and not (VENV / "pyvenv.cfg").exists():
-            print("The folder .venv holds something else than Python's packages. "
-                  "Move it elsewhere, and run this again.",
-                  file=sys.stderr)
-            return 1
-        elif VENV.exists():
+            sys.exit(fault())
+        if VENV.is_symlink() or VENV.exists() and not (VENV / "pyvenv.cfg").exists():
+            sys.exit("What is at .venv is a link, or something else than Python's packages. "
+                     "Move it elsewhere, and run this again.")
+        if VENV.exists():
             print("The Python of .venv can't be used: making .venv anew.", flush=True)
-        made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)]).returncode
-        if made:
-            return made
-    if DONE.exists():
-        DONE.unlink()   # pip may change what is installed, and be stopped
-    env = environment()
-    installed = subprocess.run([str(PYTHON), "-m", "pip"] + arguments(lists), env=env).returncode
-    if installed:
-        return installed
-    lacking = missing(lists, env)
-    if lacking:
-        print("pip said that it was done, but .venv has no {}. Delete .venv and run this again.".format(
-            ", ".join(lacking)), file=sys.stderr)
-        return 1
-    DONE.write_text("\n".join(map(state, lists)))
-    return 0
+        run(sys.executable, "-m", "venv", "--clear", str(VENV))
+    DONE.write_text("")   # pip may change what is installed, and be stopped
+    if subprocess.run([str(PYTHON), "-I", "-c", "import pip"], stderr=subprocess.DEVNULL).returncode:
+        run(PYTHON, "-I", "-m", "ensurepip")   # uv's environments have no pip
+    # People need pip's settings, for mirrors; but not those that put packages elsewhere.
+    run(PYTHON, "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-user", "--target=",
+        "--constraint", str(CONSTRAINTS), *(f"--requirement={path}" for path in lists))
+    DONE.write_text("\n".join(states))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] not in ([], ["--tests"]):
         sys.exit(__doc__)
     try:
-        sys.exit(install(LISTS if sys.argv[1:] else LISTS[:1]))
+        install(LISTS if sys.argv[1:] else LISTS[:1])
     except KeyboardInterrupt:
         sys.exit("\nStopped: run it again to go on.")
