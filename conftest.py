@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("tools", "tests")]
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("tools", "tests", "data")]
 
 pytest_plugins = ["check_notebook", "pytester"]

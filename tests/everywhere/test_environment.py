@@ -11,7 +11,6 @@ import nbformat
 import pytest
 
 from notebook_file import NOTEBOOK, ROOT, before, read
-from places import heed_ctrl_c
 from sandbox import copy_project
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="make and signals are POSIX's")
@@ -63,7 +62,7 @@ def test_one_line_when_a_run_is_stopped(folder):
         (build / f"{NOTEBOOK.stem}{suffix}").write_text("old")
     process = subprocess.Popen([sys.executable, "tools/execute.py", "run"], cwd=folder, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-                               preexec_fn=heed_ctrl_c)
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     said = ""
     while "Executing:   1%" not in said:   # the kernel is at work
         assert (letter := process.stderr.read(1)), said
