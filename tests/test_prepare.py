@@ -29,7 +29,7 @@ BAD_MIRRORS = {   # a kind of answer, an address or a folder: words
     "404": "it answered 404 (Not Found)", "503": "it answered 503 (Service Unavailable)",
     "html": "is a web page", "flipped": "its SHA-256 is not MNIST's", "endless": "its SHA-256 is not MNIST's",
     "cut": NOT_READ, "stall": NOT_READ, "drip": "too slow: less than 1,000 bytes a second",
-    NOWHERE: NOT_READ, "http://": NOT_READ, "no/such/folder": NOT_READ,
+    NOWHERE: NOT_READ, "http://a..b": NOT_READ, "no/such/folder": NOT_READ,
 }
 RUN = """
 import os, signal, sys
@@ -100,7 +100,7 @@ class Mirror(BaseHTTPRequestHandler):
         if kind != "endless":
             self.send_header("Content-Length", str(len(right)))
         self.end_headers()
-        size, pause = {"stall": (500, 20), "drip": (1, 0.05), "slow": (8192, 0.003)}.get(kind, (len(data), 0))
+        size, pause = {"stall": (500, 100), "drip": (1, 0.05), "slow": (8192, 0.003)}.get(kind, (len(data), 0))
         while data:
             self.wfile.write(data[:size])
             time.sleep(pause)
