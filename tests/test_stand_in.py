@@ -16,7 +16,6 @@ def test_it_looks_like_mnist(tmp_path):
     """The same sizes, white on black, in the middle, ten classes of like size, and no image twice."""
     import torch
     from torchvision.datasets import MNIST
-
     with kept():
         stand_in.write_stand_in(tmp_path)
     sets = [MNIST(tmp_path, train=train) for train in (True, False)]
