@@ -100,7 +100,7 @@ class Mirror(BaseHTTPRequestHandler):
         if kind != "endless":
             self.send_header("Content-Length", str(len(right)))
         self.end_headers()
-        size, pause = {"stall": (500, 100), "drip": (1, 0.05), "slow": (8192, 0.003)}.get(kind, (len(data), 0))
+        size, pause = {"stall": (500, 99), "drip": (1, 0.05), "slow": (8192, 0.003)}.get(kind, (10**6, 0))
         while data:
             self.wfile.write(data[:size])
             time.sleep(pause)
