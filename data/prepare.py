@@ -99,36 +99,35 @@ def fetch(mirror, name):
 
 def get_mnist():
     """Leave MNIST's eight files in ROOT/MNIST/raw; NoData if the four extracted ones can't be had."""
-    raw, processed = ROOT / "MNIST" / "raw", ROOT / "MNIST" / "processed"
+    raw = ROOT / "MNIST" / "raw"
+    wrong = [name for name in FILES if not is_right(raw / name)]
     mirrors = [mirror for mirror in (os.environ.get("MNIST_MIRROR"), *MIRRORS) if mirror]
     try:
         raw.mkdir(parents=True, exist_ok=True)
-        for zipped in [raw / name for name in FILES if name.endswith(".gz")]:
-            while mirrors and not is_right(zipped):
-                say(f"Getting {zipped.name} from {re.sub('://[^/]*@', '://', mirrors[0])}")  # no password
+        for path in [raw / name for name in wrong]:
+            zipped = path.with_suffix(".gz")
+            while path == zipped and mirrors and not is_right(path):
+                say(f"Getting {path.name} from {re.sub('://[^/]*@', '://', mirrors[0])}")  # no password
                 try:
-                    put(fetch(mirrors[0], zipped.name), zipped)
+                    put(fetch(mirrors[0], path.name), path)
                 except NoData as reason:
                     say(f"  {reason}")
                     mirrors.pop(0)
-            plain = zipped.with_suffix("")
-            if not is_right(plain) and is_right(zipped):
-                put(gzip.decompress(zipped.read_bytes()), plain)
-        if (processed / "training.pt").exists():
-            set_aside(processed, "would be loaded by torchvision, unchecked")
+            if path != zipped and is_right(zipped):
+                put(gzip.decompress(zipped.read_bytes()), path)
     except OSError as error:
         say(f"  {raw}: {error}")
-    wrong = [name for name in FILES if not is_right(raw / name)]
-    if any(not name.endswith(".gz") for name in wrong) or (processed / "training.pt").exists():
+    wrong = [name for name in wrong if not is_right(raw / name)]
+    if any(not name.endswith(".gz") for name in wrong):
         raise NoData(f"""MNIST can't be had. Missing or wrong in {raw}: {', '.join(wrong)}.
 Try again later, put its four .gz files there, or set MNIST_MIRROR to a folder or an address with them;
 or draw the stand-in: python {ROOT / 'stand_in.py'}, data_root = "data/stand-in" in the notebook.""")
     say(f"MNIST is in {raw}: {8 - len(wrong)} files, each with the right SHA-256.")
 
 
-def command(description, work, no_data, arguments=None):
+def command(description, work, no_data):
     """Do a script's work, with what stops it in words; return the exit status, `no_data` if it is NoData."""
-    argparse.ArgumentParser(description=description).parse_args(arguments)
+    argparse.ArgumentParser(description=description).parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path may hold any letter
     try:
         work()
@@ -143,9 +142,5 @@ def command(description, work, no_data, arguments=None):
     return status
 
 
-def main(arguments=None):
-    return command(__doc__, get_mnist, 3, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, get_mnist, 3))

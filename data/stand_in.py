@@ -1,11 +1,5 @@
-"""Draw the stand-in for MNIST: digits drawn from fonts, into data/stand-in.
-
-    python data/stand_in.py
-
-It is checked by its SHA-256 sums. Run again, it checks and does nothing more.
-
-Exit status: 0 done; 1 anything else; 130 stopped.
-"""
+"""Draw the stand-in for MNIST, digits from fonts, into data/stand-in: python data/stand_in.py.
+Exit status: 0 done; 1 anything else; 130 stopped."""
 
 import hashlib
 import os
@@ -13,15 +7,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from prepare import ROOT, NoData, command, say, set_aside
+from prepare import FILES, ROOT, NoData, command, say, set_aside
 
-SIZES = {"train": 60_000, "t10k": 10_000}  # images in the stand-in, as in MNIST
+SIZES = (60_000, 10_000)  # images to train on and to test on, as in MNIST
 MARK = """\
 These are not the MNIST digits: data/stand_in.py drew them from fonts, to stand in where MNIST can't be had.
 
 Recipe 1. SHA-256 sums:
 """
-NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+PATHS = [f"MNIST/raw/{name}" for name in FILES if not name.endswith(".gz")]
 FONTS = """
     DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique
     DejaVuSansMono DejaVuSansMono-Bold DejaVuSansMono-Oblique DejaVuSansMono-BoldOblique
@@ -29,7 +23,6 @@ FONTS = """
     STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta
     cmb10 cmr10 cmss10 cmti10 cmtt10
 """.split()
-STROKES = (0, 1, 2)  # pixels added around a digit about 70 pixels high
 
 
 def glyph(digit, font, stroke):
@@ -48,10 +41,7 @@ def glyph(digit, font, stroke):
 
 
 def draw(sizes):
-    """The stand-in's digits, always the same: {part: (images, labels)}, uint8 arrays [n, 28, 28] and [n].
-
-    Sets torch's seed, number of threads and default dtype: for a process of its own.
-    """
+    """The same digits each time, for each size n: uint8 arrays of images [n, 28, 28] and of labels [n]."""
     import matplotlib
     import numpy as np
     import torch
@@ -60,82 +50,68 @@ def draw(sizes):
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     fonts = [ImageFont.truetype(str(folder / f"{name}.ttf"), 96, layout_engine=ImageFont.Layout.BASIC)
              for name in FONTS]
-    shapes = np.array([glyph(d, font, stroke) for d in range(10) for font in fonts for stroke in STROKES])
     torch.set_default_dtype(torch.float64)  # float32 rounds otherwise on other processors
     torch.set_num_threads(1)  # such small images gain nothing from a second one
     torch.manual_seed(0)
-    shapes = torch.from_numpy(shapes).unsqueeze(1).double() / 255  # [glyphs, 1, 28, 28]
-    per_digit = len(fonts) * len(STROKES)
-    warp = v2.Compose([
-        v2.RandomAffine(10, translate=(0.05, 0.05), scale=(0.75, 1.1), shear=(-25, 25),
-                        interpolation=v2.InterpolationMode.BILINEAR),
-        v2.ElasticTransform(alpha=24.0, sigma=3.0),
-    ])
-    parts = {}
-    for part, size in sizes.items():
+    # In three thicknesses: so many pixels are added around a digit about 70 pixels high.
+    shapes = np.array([glyph(d, font, stroke) for d in range(10) for font in fonts for stroke in range(3)])
+    shapes = torch.from_numpy(shapes).unsqueeze(1) / 255  # [glyphs, 1, 28, 28]
+    affine = v2.RandomAffine(10, translate=(0.05, 0.05), scale=(0.75, 1.1), shear=(-25, 25),
+                             interpolation=v2.InterpolationMode.BILINEAR)
+    elastic = v2.ElasticTransform(alpha=24.0, sigma=3.0)
+    arrays = []
+    for size in sizes:
         images, labels = [], []
         # Twenty different glyphs share a warp (one call draws one), so no two images are the same.
         for _ in range(-(-size // 20)):
             picks = torch.randperm(len(shapes))[:20]
-            images.append((warp(shapes[picks]).squeeze(1) * 255).round().to(torch.uint8))
-            labels.append((picks // per_digit).to(torch.uint8))
+            images.append((elastic(affine(shapes[picks])).squeeze(1) * 255).round().to(torch.uint8))
+            labels.append((10 * picks // len(shapes)).to(torch.uint8))
         order = torch.randperm(20 * len(images))[:size]
-        parts[part] = torch.cat(images)[order].numpy(), torch.cat(labels)[order].numpy()
-    return parts
+        arrays += [torch.cat(images)[order].numpy(), torch.cat(labels)[order].numpy()]
+    return arrays
 
 
 def mark(home):
-    """The text of STAND-IN.txt for the files in the folder `home`; OSError if one is missing."""
-    paths = [home / "MNIST" / "raw" / f"{name}-ubyte" for name in NAMES]
-    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(home).as_posix()}\n"
-            for path in paths]
-    return MARK + "".join(sums)
+    """The content of STAND-IN.txt for the files in the folder `home`; OSError if one is missing."""
+    sums = [f"{hashlib.sha256((home / path).read_bytes()).hexdigest()}  {path}\n" for path in PATHS]
+    return (MARK + "".join(sums)).encode()
 
 
-def stand_in_fault(home):
-    """Say what is wrong with the stand-in in the folder `home`; None if nothing."""
-    if not os.path.lexists(home):
-        return "is missing"
+def is_whole(home):
+    """Whether the stand-in is in the folder `home`, and its files have the sums of STAND-IN.txt."""
     try:
-        whole = (home / "STAND-IN.txt").read_text(encoding="utf-8") == mark(home)
-    except (OSError, ValueError):
-        whole = False
-    return None if whole else "is damaged, or was made by another recipe"
+        return (home / "STAND-IN.txt").read_bytes() == mark(home)
+    except OSError:
+        return False
 
 
 def write_stand_in(home):
     """Draw the stand-in and write it to `home`, in MNIST's file format."""
-    raw = home / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    arrays = [array for part in draw(SIZES).values() for array in part]
-    for name, array in zip(NAMES, arrays):
+    (home / "MNIST" / "raw").mkdir(parents=True)
+    for path, array in zip(PATHS, draw(SIZES)):
         head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-        (raw / f"{name}-ubyte").write_bytes(head + array.tobytes())
-    (home / "STAND-IN.txt").write_text(mark(home), encoding="utf-8", newline="\n")
+        (home / path).write_bytes(head + array.tobytes())
+    (home / "STAND-IN.txt").write_bytes(mark(home))
 
 
 def make_stand_in():
     """Leave the stand-in, checked, in ROOT/stand-in, or raise NoData."""
     home = ROOT / "stand-in"
     try:
-        if wrong := stand_in_fault(home):
+        if not is_whole(home):
             say("Drawing the stand-in: some seconds.")
             with tempfile.TemporaryDirectory(prefix=".partial-", dir=ROOT) as folder:
                 write_stand_in(Path(folder, "stand-in"))
-                if os.path.lexists(home) and stand_in_fault(home):
-                    set_aside(home, wrong)
+                if os.path.lexists(home) and not is_whole(home):
+                    set_aside(home, "is damaged, or was made by another recipe")
                 os.replace(Path(folder, "stand-in"), home)
     except OSError as error:
-        if stand_in_fault(home):   # otherwise another run has just drawn it
+        if not is_whole(home):   # otherwise another run has just drawn it
             raise NoData(f"The stand-in can't be made in {ROOT}: {error}.") from None
     say(f"The stand-in is in {home}. These are not the MNIST digits: they are drawn from fonts,")
     say("and the figures in the notebook's text won't match what it computes on them.")
 
 
-def main(arguments=None):
-    """Do what the command line asks; return the exit status."""
-    return command(__doc__, make_stand_in, 1, arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(__doc__, make_stand_in, 1))

@@ -16,7 +16,6 @@ def test_a_download_through_a_proxy(stored, differing, tmp_path, proxy):  # noqa
     with mock.patch.dict(os.environ, behind(proxy.server_port), clear=True):
         nb = executed(before(stored, "exercise-seed"), folder=tmp_path)
     assert proxy.served == {path.name for path in RAW.glob("*.gz")}
-    gallery, = [cell for cell in nb.cells if cell.id == "gallery"]
-    # Without torchvision's bars.
+    gallery, = [cell for cell in nb.cells if cell.id == "gallery"]   # without torchvision's bars
     gallery.outputs = [output for output in gallery.outputs if output.get("name") != "stderr"]
     assert differing(nb) == []

@@ -15,7 +15,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 import execute
 from files import replace, write_part
 from notebook_file import NOTEBOOK
-from places import heed_ctrl_c
 from sandbox import copy_project
 
 CODE = """1
@@ -58,7 +57,7 @@ def test_run(tmp_path):
 
     write_notebook(folder, "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)")
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               preexec_fn=heed_ctrl_c)
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     while not (folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.1)
