@@ -37,7 +37,7 @@ from sandbox import copy_project, run_pytest
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
 N_COSMIC_RAY, SAMPLE = 75, 5
 FILES = [f"tests/{name}.py" for name in (
-    "test_functions", "test_cells", "test_parameters", "test_jovian", "test_download", "test_accelerator",
+    "test_functions", "test_cells", "test_jovian", "test_download", "test_accelerator",
     "everywhere/test_accelerator_beyond_the_core")]
 
 
