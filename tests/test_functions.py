@@ -145,9 +145,9 @@ def with_values(model, *values):
 
 
 def test_model_by_hand():
-    model = with_values(MnistModel(2, 2, 1), [[1., 0.], [0., 1.]], [0., -1.], [[1., 2.]], [0.5])
-    # hidden = relu([x0, x1 - 1]), output = hidden0 + 2 hidden1 + 0.5
-    assert model(torch.tensor([[[[3., 4.]]], [[[-3., 4.]]], [[[-3., 0.]]]])).tolist() == [[9.5], [6.5], [0.5]]
+    model = with_values(MnistModel(2, 2, 1), [[1., 0.], [0., 1.]], [0., -1.], [[1., 2.]], [-0.5])
+    # hidden = relu([x0, x1 - 1]), output = hidden0 + 2 hidden1 - 0.5
+    assert model(torch.tensor([[[[3., 4.]]], [[[-3., 4.]]], [[[-3., 0.]]]])).tolist() == [[8.5], [5.5], [-0.5]]
 
 
 # As Apple's accelerator refuses, and Intel's: one makes no such numbers, the other can't use them.
@@ -249,7 +249,7 @@ def test_fit_by_hand(capsys, opt_fn, weights):
         (f"epoch {epoch} of 2: validation loss {(w - 2) ** 2:.4f}, metric {w:.4f}", w)
         for epoch, w in enumerate(weights, start=1)]
     assert modes == [True, False, True, False], "layers such as dropout must know"
-    assert fit(1, 0.1, model, F.mse_loss, [(XB, YB)], VALID)[1] == [None]
+    assert fit(1, 0.1, one_weight(), F.mse_loss, [(XB, YB)], VALID) == ([pytest.approx(0.16)], [None])
 
 
 def test_train_tells_the_model_that_it_trains():
@@ -314,7 +314,7 @@ def test_prepare_digit_makes_nothing_large():
 
 def test_the_page_gets_the_weights(monkeypatch):
     """Also after a training that failed: zeros for what is no number."""
-    model, display = MnistModel(784, 2, 10), mock.Mock()
+    model, display = MnistModel(784, 2, 10).float(), mock.Mock()   # of another dtype than the default
     model.linear1.weight.data[0] = math.nan
     model.linear1.bias.data.zero_()
     before = copy.deepcopy(model.state_dict())
@@ -322,5 +322,5 @@ def test_the_page_gets_the_weights(monkeypatch):
     draw_a_digit(model, {2000: before})
     for (_, numbers, _), rounding in zip(moments_in(display.call_args.args[0].data), (0.003, 2 ** -17)):
         for part, exact in zip(numbers, before.values(), strict=True):
-            assert_close(part.double(), exact.flatten().nan_to_num(), rtol=0, atol=rounding)
+            assert_close(part.double(), exact.double().flatten().nan_to_num(), rtol=0, atol=rounding)
     assert_close(model.state_dict(), before, equal_nan=True)
