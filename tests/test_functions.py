@@ -147,7 +147,8 @@ def with_values(model, *values):
 def test_model_by_hand():
     model = with_values(MnistModel(2, 2, 1), [[1., 0.], [0., 1.]], [0., -1.], [[1., 2.]], [-0.5])
     # hidden = relu([x0, x1 - 1]), output = hidden0 + 2 hidden1 - 0.5
-    assert model(torch.tensor([[[[3., 4.]]], [[[-3., 4.]]], [[[-3., 0.]]]])).tolist() == [[8.5], [5.5], [-0.5]]
+    images = torch.tensor([[[[3., 4.]]], [[[-3., 4.]]], [[[-3., 0.]]]])
+    assert model(images).tolist() == [[8.5], [5.5], [-0.5]]
 
 
 # As Apple's accelerator refuses, and Intel's: one makes no such numbers, the other can't use them.
