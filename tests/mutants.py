@@ -33,7 +33,7 @@ from sandbox import copy_project, run_pytest
 
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
 N_COSMIC_RAY = 75
-QUICK = [f"tests/test_{name}.py" for name in ("functions", "cells", "parameters", "jovian")]
+QUICK = [f"tests/test_{name}.py" for name in ("functions", "cells", "jovian")]
 SLOW = ["tests/test_download.py", "tests/everywhere/test_accelerator_beyond_the_core.py"]
 
 

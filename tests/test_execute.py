@@ -57,7 +57,7 @@ def test_run(tmp_path):
 
     write_notebook(folder, "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)")
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     while not (folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.1)
