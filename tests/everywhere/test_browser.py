@@ -1,7 +1,4 @@
-"""The notebook in JupyterLab and in Notebook 7: a real Chromium opens and runs it.
-
-Everything happens on copies in a temporary folder. Each test leaves a screenshot in build/.
-"""
+"""A copy of the notebook in JupyterLab and in Notebook 7, in a real Chromium. Screenshots go to build/."""
 
 import os
 import subprocess
@@ -31,12 +28,12 @@ class Book:
     def __init__(self, page, file):
         self.page, self.file = page, file
 
-    def js(self, code, name=None, argument=None):
-        """What the code returns. It may use Jupyter's `panel`, the `cell` of this name, and `argument`."""
-        start = """async ([name, argument]) => {
+    def js(self, code, name=None):
+        """What the code returns. It may use Jupyter's `panel` and the `cell` of this name."""
+        start = """async name => {
             const panel = jupyterapp.shell.currentWidget, {content} = panel;
             const cell = content.widgets.find(widget => widget.model.id === name);"""
-        return self.page.evaluate(start + code + "}", [name, argument])
+        return self.page.evaluate(start + code + "}", name)
 
     def scroll_to(self, name):
         """The cell on the page."""
@@ -47,8 +44,8 @@ class Book:
 
     def run_all(self):
         """Run all cells and save the notebook: each cell has run, in order. Returns what was saved."""
-        assert self.js("return await jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.js("await panel.context.save()")
+        assert self.js("const done = await jupyterapp.commands.execute('notebook:run-all-cells'); "
+                       "await panel.context.save(); return done")
         nb = nbformat.read(self.file, as_version=4)
         counts = [cell.execution_count for cell in code_cells(nb)]
         assert counts == [*range(1, len(counts) + 1)]
@@ -77,8 +74,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def book(chromium, server, request):
     """What `request.param` makes of the notebook, open in the program that it names."""
-    path, part = request.param
-    folder, url, token = server
+    (path, part), (folder, url, token) = request.param, server
     file = folder / f"{request.node.originalname}.ipynb"
     nbformat.write(part(read()), file)
     with chromium.new_page(viewport={"width": 1400, "height": 1000}) as page:
@@ -131,8 +127,8 @@ def test_lab(book, differing):
 @pytest.mark.parametrize("book", [("notebooks", core)], indirect=True)
 def test_notebook7(book):
     """The core: change a setting and run all; restart the kernel half-way and run all again."""
-    book.js("cell.model.sharedModel.setSource(cell.model.sharedModel.getSource() + argument);", "parameters",
-            "\nhidden_size = 64")
+    book.js("const {sharedModel} = cell.model; "
+            "sharedModel.setSource(sharedModel.getSource() + '\\nhidden_size = 64')", "parameters")
     book.js("jupyterapp.commands.execute('notebook:run-all-cells').then(done => { window.done = done; })")
     book.js("while (cell.model.executionState !== 'running') await new Promise(requestAnimationFrame)",
             "first-fit")
