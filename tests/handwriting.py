@@ -20,8 +20,7 @@ STROKES = {
     8: [[(50, 50), (25, 30), (50, 8), (75, 30), (50, 50), (22, 75), (50, 93), (78, 75), (50, 50)]],
     9: [[(75, 35), (50, 48), (28, 28), (50, 8), (75, 20), (75, 35), (65, 95)]],
 }
-# Where digits are written in the field of 280 × 280: left, top, scale, slant.
-PLAIN, SMALL, SLANTED = (40, 40, 2, 0), (20, 15, 1, 0), (40, 40, 1.8, 0.35)
+PLAIN, SMALL = (40, 40, 2), (20, 15, 1)   # places in the field of 280 × 280: left, top, scale
 
 
 class Field:
@@ -34,39 +33,33 @@ class Field:
     def part(self, name):
         return self.page.locator(f".digit-{name}")
 
-    def points(self, stroke, left, top, scale, slant):
-        box = self.part("canvas").bounding_box()
-        left, top = box["x"] + left, box["y"] + top
-        return [(left + (x + slant * (50 - y)) * scale, top + y * scale) for x, y in stroke]
-
-    def touch(self, kind, *points):
-        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
-
     def write(self, strokes, place=PLAIN):
+        (left, top, scale), box, mouse = place, self.part("canvas").bounding_box(), self.page.mouse
         for stroke in strokes:
-            points = self.points(stroke, *place)
+            for i, (x, y) in enumerate(stroke):
+                point = {"x": box["x"] + left + scale * x, "y": box["y"] + top + scale * y}
+                if self.finger:
+                    self.touch("touchMove" if i else "touchStart", [point])
+                else:
+                    mouse.move(**point)
+                    if i == 0:
+                        mouse.down()
             if self.finger:
-                for i, (x, y) in enumerate(points):
-                    self.touch("touchMove" if i else "touchStart", {"x": x, "y": y})
-                self.touch("touchEnd")
+                self.touch("touchEnd", [])
             else:
-                self.page.mouse.move(*points[0])
-                self.page.mouse.down()
-                for x, y in points[1:]:
-                    self.page.mouse.move(x, y)
-                self.page.mouse.up()
+                mouse.up()
 
-    def clear(self):
-        self.part("clear").click()
+    def touch(self, kind, points):
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    def share_read(self, drawings=tuple(STROKES.items()), place=PLAIN):
-        """Which part of the drawings, pairs of a digit and its strokes, is read right."""
+    def n_read(self, place=PLAIN, drawings=STROKES.items()):
+        """How many of the drawings, pairs of a digit and its strokes, are read right."""
         n = 0
         for digit, strokes in drawings:
-            self.clear()
+            self.part("clear").click()
             self.write(strokes, place)
             n += self.answer().startswith(str(digit))
-        return n / len(drawings)
+        return n
 
     def answer(self):
         return self.part("answer").inner_text()
