@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from unittest import mock
 
 import matplotlib
+import papermill
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch.utils.data import SubsetRandomSampler, TensorDataset
 
+from notebook_file import NOTEBOOK
 from notebook_names import BatchedMNIST, MnistModel, loss_batch, make_loader
 
 # NumPy's about PyTorch's tensors, which a kernel doesn't show.
@@ -52,6 +54,11 @@ def test_nonsense_is_named_at_once(after, tmp_path, name, value, wanted):
         after("set-up", **{name: value})
     assert str(error.value) == f"{name} must be {wanted}, not {value!r}."
     assert torch.get_default_dtype() == torch.float16 and not any(tmp_path.iterdir()), "it went on"
+
+
+def test_papermill_finds_the_settings():
+    """README sweeps over two of them."""
+    assert {"hidden_size", "seed"} <= {*papermill.inspect_notebook(NOTEBOOK)}
 
 
 @pytest.mark.parametrize("settings", [{}, {"bits": 32, "seed": 0}, {

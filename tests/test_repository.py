@@ -1,9 +1,10 @@
-"""Around the notebook: lists of packages in step, workflows as GitHub expects them, links, ruff."""
+"""Around the notebook: lists of packages and mutants in step, workflows that GitHub can read, links, ruff."""
 
 import importlib.metadata
 import re
 import subprocess
 import sys
+import tomllib
 from urllib.parse import unquote
 
 import pytest
@@ -49,6 +50,13 @@ def test_conda_s_list_is_in_step():
                       re.findall(r"^[ -]*([\w-]+)([<>=].+)$", path.read_text(encoding="utf-8"), re.M)}
                      for path in (ROOT / "environment.yml", LISTS[0]))
     assert conda == {"python>=3.11"} | listed
+
+
+def test_mutants_by_hand_are_of_the_cells_as_they_stand(stored):
+    sources = {cell.id: cell.source for cell in stored.cells}
+    listed = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))["by-hand"]
+    assert [(cell, was) for cell, changes in listed.items() for was, _ in changes
+            if was not in sources.get(cell, "")] == []
 
 
 def found_by(*command):
