@@ -34,6 +34,7 @@ from sandbox import copy_project, run_pytest
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
 N_COSMIC_RAY = 75
 QUICK = [f"tests/test_{name}.py" for name in ("functions", "cells", "jovian")]
+TESTED = "".join((ROOT / file).read_text(encoding="utf-8") for file in QUICK)
 SLOW = ["tests/test_download.py", "tests/everywhere/test_accelerator_beyond_the_core.py"]
 
 
@@ -87,7 +88,7 @@ def first_noticed(mutant):
     for cell in code_cells(nb):
         if cell.id == mutant.cell:
             cell.source = mutant.source
-            if has_tag(cell, "definition") or cell.id == "jovian":
+            if has_tag(cell, "definition") or f'"{cell.id}"' in TESTED:
                 stages = [QUICK, [NOTEBOOK.name], SLOW]   # sooner; and the cell for Jovian might commit
     with tempfile.TemporaryDirectory() as folder:
         copy_project(Path(folder))
