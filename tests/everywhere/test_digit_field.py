@@ -68,9 +68,9 @@ def test_small_digits(field):
 def test_what_people_wrote_with_a_pen(field):
     """Most are read right, small in a corner and large."""
     drawings = [(it["digit"], it["strokes"]) for it in json.loads(RECORDINGS.read_text())]   # from -0.5 to 0.5
-    n = sum(field.n_read((middle, middle, size), drawings[start::6])
-            for start, middle, size in [(0, 245, 60), (3, 140, 220)])
-    assert n >= 85
+    n = sum(field.n_read((middle, middle, size), drawings[start::12])
+            for start, middle, size in [(0, 245, 60), (6, 140, 220)])
+    assert n >= 42   # of 50
 
 
 def test_drawings_that_are_not_digits(field):
