@@ -66,11 +66,11 @@ def test_small_digits(field):
 
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the pen recordings are not there")
 def test_what_people_wrote_with_a_pen(field):
-    """Most are read right, small in a corner and large."""
-    drawings = [(it["digit"], it["strokes"]) for it in json.loads(RECORDINGS.read_text())]   # from -0.5 to 0.5
-    n = sum(field.n_read((middle, middle, size), drawings[start::6])
-            for start, middle, size in [(0, 245, 60), (3, 140, 220)])
-    assert n >= 85
+    """Most are read right, small in a corner and large. Their points are from -0.5 to 0.5."""
+    drawings = [(one["digit"], one["strokes"]) for one in json.loads(RECORDINGS.read_text())]
+    n = sum(field.n_read((middle, middle, size), drawings[start::12])
+            for start, middle, size in [(0, 245, 60), (6, 140, 220)])
+    assert n >= 42   # of 50
 
 
 def test_drawings_that_are_not_digits(field):
