@@ -55,9 +55,11 @@ def test_ten_digits(field):
     assert field.answer() == empty and field.bars()[0] == [0] * 10
 
 
-def test_small_digits(field):
-    """Read right as they are prepared; unprepared, small ones aren't, for the pixels mean places."""
-    assert field.n_read(SMALL) >= 9
+def test_small_and_slanted_digits(field):
+    """And slanted ones. Read right as they are prepared; unprepared, small ones aren't: pixels mean places."""
+    slanted = [(digit, [[(x + 0.35 * (50 - y), y) for x, y in stroke] for stroke in strokes])
+               for digit, strokes in STROKES.items()]
+    assert field.n_read(SMALL) >= 9 and field.n_read(drawings=slanted) >= 9
     field.part("ready").select_option("a small 8")
     assert field.answer().startswith("8")
     field.part("centre").uncheck()
@@ -127,6 +129,37 @@ def test_it_is_drawn_as_mnist_was(field, place):
     assert abs(len(rows) - 20) <= 1 and rows[-1] - rows[0] + 1 == len(rows)
     middles = [(ink.sum(dim=axis) @ torch.arange(0.5, 28).double() / ink.sum()).item() for axis in (0, 1)]
     assert middles == pytest.approx([14.5, 14.5], abs=0.1)
+
+
+@pytest.mark.parametrize("style", ["width: 140px", "transform: scale(0.7)"])
+def test_ink_lands_where_the_pen_is(field, style):
+    """Also where the page makes the field smaller. The answer is spoken once the button is up."""
+    canvas, mouse = field.part("canvas"), field.page.mouse
+    canvas.evaluate("(canvas, style) => canvas.style = style", style)
+    box = canvas.bounding_box()
+    mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+    for press, busy in [(mouse.down, "true"), (mouse.up, "false")]:
+        press()
+        assert field.part("answer").get_attribute("aria-busy") == busy
+    place = field.pixels("canvas")[..., 3].nonzero().double().mean(dim=0)
+    assert place.tolist() == pytest.approx([210, 70], abs=2)
+
+
+@pytest.mark.parametrize("field", ["en phone"], indirect=True)
+@pytest.mark.parametrize("palm_comes", [0, 3])
+def test_a_palm_on_the_screen(field, palm_comes):
+    """It lies there before the finger comes, or comes while it writes: the digit is read all the same."""
+    box = field.part("canvas").bounding_box()
+    palm = {"x": box["x"] + 250, "y": box["y"] + 260, "radiusX": 30, "radiusY": 40, "id": 0}
+    if palm_comes == 0:
+        field.touch("touchStart", [palm])
+        field.touch("touchMove", [palm | {"x": palm["x"] + 4}])
+    for i, (x, y) in enumerate([(15, 10), (40, 10), (82, 10), (70, 40), (55, 70), (40, 95)]):
+        finger = {"x": box["x"] + 40 + 2 * x, "y": box["y"] + 20 + 2 * y, "id": 1}
+        kind = "touchStart" if i in (0, palm_comes) else "touchMove"
+        field.touch(kind, [palm, finger] if i >= palm_comes else [finger])
+    field.touch("touchEnd", [])
+    assert field.answer().startswith("7") and field.pixels("seen")[25, 25, 3] == 0
 
 
 def test_buttons_and_keys(field):
