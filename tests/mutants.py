@@ -28,7 +28,7 @@ from cosmic_ray.mutating import mutate_code
 from tqdm import tqdm
 
 from files import replace, write_part
-from notebook_file import BUILD, NOTEBOOK, ROOT, code_cells, has_tag, read
+from notebook_file import BUILD, CHINESE, NOTEBOOK, ROOT, code_cells, has_tag, read
 from sandbox import copy_project, run_pytest
 
 LISTED = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def first_noticed(mutant):
 
 def results_file():
     """Where the results are kept as long as everything that decides on them is the same."""
-    checks = sorted([*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*.py")])
+    checks = [*sorted([*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*.py")]), NOTEBOOK, CHINESE]
     digest = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in checks)).hexdigest()
     BUILD.mkdir(exist_ok=True)
     return BUILD / f"mutants-{digest[:12]}.json"

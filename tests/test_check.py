@@ -190,4 +190,4 @@ def test_refresh_keeps_what_is_the_same_and_the_figures_of_one_run(nb, capsys):
     assert refreshed(nb, again).cells == again.cells
     assert capsys.readouterr().out.splitlines() == [
         "number: accuracy 0.9652 → 0.9661",
-        "With new durations, as they come from the same run: duration, times"]
+        "These vary, and are of the same run now: duration, times"]

@@ -232,8 +232,8 @@ def test_the_scripts_themselves(command, status, words, place, monkeypatch):
 
 
 @pytest.mark.mnist
-def test_the_real_files(place, monkeypatch):
+def test_the_real_files(tmp_path, monkeypatch):
     own = os.environ.get("MNIST_MIRROR") or str(RAW)
     monkeypatch.setenv("MNIST_MIRROR", own if "://" in own else os.path.abspath(own))
-    status, said = place.run(FILES=prepare.FILES)
+    status, said = Place(tmp_path).run(FILES=prepare.FILES)
     assert status == 0 and "8 files, each with the right SHA-256." in said, said

@@ -58,7 +58,8 @@ def main():
     replace(CHINESE, as_text(chinese))
     print(f"{CHINESE.relative_to(ROOT)} is built from {NOTEBOOK.name} and {CATALOGUE.relative_to(ROOT)}.")
     if entries := missing(catalogue):
-        sys.exit(f"{len(entries)} entries need their Chinese: {', '.join(entries)}.")
+        sys.exit("That is done, but some texts have no Chinese, or an old one; CONTRIBUTING says what to do: "
+                 f"{', '.join(entries)}.")
 
 
 if __name__ == "__main__":

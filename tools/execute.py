@@ -170,7 +170,8 @@ def refreshed(stored, fresh):
     """
     result = copy.deepcopy(fresh)
     pairs = list(zip(code_cells(stored), code_cells(result), strict=True))
-    changes = {before.id: in_words(difference(before, after.outputs)) for before, after in pairs}
+    changes = {before.id: in_words(difference(before, after.outputs)) if before.outputs else
+               ["new"] * bool(after.outputs) for before, after in pairs}
     for before, after in pairs:
         if not changes[before.id] and (not any(changes.values()) or not has_tag(after, "varies")):
             after.outputs = before.outputs
@@ -182,7 +183,7 @@ def refreshed(stored, fresh):
             print(f"{cell_id}: {line}")
     if any(changes.values()):
         varying = [cell.id for cell in code_cells(result) if has_tag(cell, "varies")]
-        print(f"With new durations, as they come from the same run: {', '.join(varying)}")
+        print(f"These vary, and are of the same run now: {', '.join(varying)}")
     return result
 
 
