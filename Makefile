@@ -3,7 +3,7 @@
 # make refresh     execute the notebook in place, and build the Chinese edition from it
 # make zh          build the Chinese edition from the notebook and zh/04-feedforward-nn.po
 # make test        the checks (three minutes)
-# make everywhere  the notebook in other places and programs (ten minutes)
+# make everywhere  the notebook in other places and programs (five to ten minutes)
 # make matrix      the whole notebook in every way that this machine can run it (an hour or more)
 # make seeds       what the text says in general, with seeds 1 to 6 (ten minutes)
 # make mutants     change the code in small ways: does a check notice? (an hour or more)
