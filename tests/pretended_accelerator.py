@@ -5,7 +5,9 @@ A forgotten `.to(device)` or `.cpu()` raises an error, as on a GPU. Speed and ro
 
 import torch
 
-REGISTER = "__import__('pretended_accelerator').register()"
+from notebook_file import FIND_OURS
+
+REGISTER = f"{FIND_OURS}; __import__('pretended_accelerator').register()"
 NAME = "pretended"
 DEVICE = torch.device("privateuseone", 0)   # PyTorch's word for it, until register() gives it its name
 ATEN = torch.ops.aten

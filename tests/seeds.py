@@ -26,7 +26,7 @@ import answers
 import figures
 from execute import executed
 from files import write_part
-from notebook_file import ROOT, read
+from notebook_file import FIND_OURS, ROOT, read
 
 
 def sides(expression):
@@ -56,7 +56,7 @@ def run(seed):
             at_the_end |= findings
     nb.cells = [*cells, asking(at_the_end, figures.question)]
     try:
-        cells = executed(nb).cells
+        cells = executed(nb, FIND_OURS).cells
     except CellExecutionError as error:
         sys.exit(f"With seed {seed} the notebook stopped:\n{error}")
     found = {}

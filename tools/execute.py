@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from compare import difference, in_words, png
 from files import replace
-from notebook_file import BUILD, CHINESE, FIND_OURS, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
+from notebook_file import BUILD, CHINESE, NOTEBOOK, ROOT, as_text, code_cells, has_tag, read
 from texts import texts, with_texts
 
 FILM = ROOT / ".github" / "hidden-units.png"   # what README opens with; its last frame, the notebook
@@ -152,7 +152,7 @@ def run():
 def executed(nb, before_it="", folder=ROOT):
     """A copy of a notebook, executed in `folder`. The kernel executes the code `before_it` first."""
     fresh = copy.deepcopy(nb)
-    fresh.cells.append(nbformat.v4.new_code_cell(f"{FIND_OURS}\n{before_it}"))   # nbclient needs a place
+    fresh.cells.append(nbformat.v4.new_code_cell(before_it))   # nbclient needs a place
     client = NotebookClient(fresh, record_timing=False, coalesce_streams=True, kernel_name="python3",
                             extra_arguments=QUIET, resources={"metadata": {"path": folder}})
     with client.setup_kernel():
