@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import io
 import re
-from itertools import zip_longest
+from itertools import starmap, zip_longest
 
 import nbformat
 import numpy as np
@@ -38,9 +38,9 @@ def difference(stored, outputs):
 
 def in_words(diff):
     """A diff, one line for each change: "accuracy 0.9655 → 0.9661"."""
-    sides = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
-    return [after if after.startswith("picture differs") else one_line(before, after)
-            for before, after in zip_longest(*sides, fillvalue="nothing")]
+    before, after = ([line[1:] for line in diff[2:] if line.startswith(sign)] for sign in "-+")
+    texts = [line for line in after if not line.startswith("picture differs")]   # pictures come last
+    return [*starmap(one_line, zip_longest(before, texts, fillvalue="nothing")), *after[len(texts):]]
 
 
 def one_line(before, after):
