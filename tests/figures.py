@@ -61,7 +61,7 @@ class Claim:
     expression: str
 
     def __str__(self):
-        return f"{self.cell}: {self.number} {self.kind} {self.expression}"
+        return f"{self.cell}: {self.kind} {self.expression}"   # in ASCII: locale C takes no other name of a test
 
     def holds(self, value):
         """Whether the figure fits a value (a number) of the expression."""

@@ -54,7 +54,7 @@ def check(pytester, monkeypatch):
     pytester.makepyprojecttoml((ROOT / "pyproject.toml").read_text())
     monkeypatch.setattr(check_notebook, "has_mnist", lambda: True)   # the small notebook needs none
     monkeypatch.setattr(compare, "BUILD", pytester.path / "build")
-    chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 等于 1.01<!-- = n -->。还有一句。", id="title"),
+    chinese = new_notebook(cells=[new_markdown_cell("第一句。所以 n 约为一半<!-- ~ n -->。还有一句。", id="title"),
                                   new_markdown_cell(id="parameters")])
     nbformat.write(chinese, pytester.mkdir("zh") / NOTEBOOK.name)
 
@@ -116,12 +116,13 @@ def test_every_change_is_noticed(check, nb):
         cell.execution_count = i + 1
     result = check(nb, "--nbval-lax", "--nbval-current-env")
     for report in result.reprec.getreports("pytest_runtest_logreport"):
+        assert report.nodeid.isascii()
         name = report.nodeid.split("::", 1)[1].split(":")[0]
         said[re.sub("^(figure in|answer to|holds after) ", "", name)] += report.longreprtext
     for i, (cell_id, _, saying) in enumerate(CHANGES):
         found = said.pop(f"{cell_id}-{i}")
         assert found == "" if saying is None else saying in found, found
-    assert said.pop("zh title") == "the run gives 1, but the text says: 所以 n 等于 1.01。"
+    assert said.pop("zh title") == "the run gives 1, but the text says: 所以 n 约为一半。"
     assert said == dict.fromkeys(by_id, "")
 
 
