@@ -61,7 +61,9 @@ class Notebook(IPyNbFile):
                 name = "holds after" if cell.cell_type == "code" else "answer to"
                 yield Question.from_parent(self, name=f"{name} {cell.id}", ask=partial(self.holds, cell))
         for claim in figures.claims(self.nb) + [replace(claim, cell=f"zh {claim.cell}") for claim in chinese]:
-            yield Question.from_parent(self, name=f"figure in {claim}", ask=partial(self.figure, claim))
+            # Without the figure, which may be Chinese words: in locale C, pytest can't set such a name.
+            yield Question.from_parent(self, name=f"figure in {claim.cell}: {claim.kind} {claim.expression}",
+                                       ask=partial(self.figure, claim))
 
     def setup(self):
         self.kernel = RunningKernel(CURRENT_ENV_KERNEL_NAME, cwd=str(self.path.parent))

@@ -60,9 +60,6 @@ class Claim:
     kind: str
     expression: str
 
-    def __str__(self):
-        return f"{self.cell}: {self.kind} {self.expression}"   # in ASCII: locale C takes no other name of a test
-
     def holds(self, value):
         """Whether the figure fits a value (a number) of the expression."""
         if not self.number[0].isdigit():
